@@ -1,0 +1,1 @@
+"""Bundles: a trained model with its card. Standard library only."""

@@ -1,0 +1,66 @@
+"""`medtranslate translate`: any image in, a folder with its translation, fields and pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from MedTranslateLib.cli.job import FinishedJob, request_for, run_translation
+from MedTranslateLib.imaging.job_folder import Job
+from MedTranslateLib.imaging.reading import read_volume
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="image file or DICOM folder")
+    parser.add_argument("--bundle", required=True, help="name of a bundle (see `medtranslate bundles list`)")
+    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="folder for the result")
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how a translation is run."""
+    parser.add_argument("--reverse", action="store_true", help="from the bundle's target modality to its source")
+    parser.add_argument("--steps", type=int, default=None, metavar="N", help="steps (default: the bundle's)")
+    parser.add_argument(
+        "--samples", type=int, default=1, metavar="N", help="draw N translations, for an uncertainty map"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default 0)")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda:0 or mps (default auto)")
+    parser.add_argument("--accept-doubtful", action="store_true", help="translate an image that the input gate doubts")
+    parser.add_argument("--no-views", action="store_true", help="do not make overview.png and scene.mrb")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Translates and says what was made."""
+    source = read_volume(arguments.source)
+    request = request_for(source, arguments.bundle, **run_options(arguments))
+    done = run_translation(Job(request, source), arguments.out, views=not arguments.no_views, debug=arguments.debug)
+    tell(done)
+    return 0
+
+
+def run_options(arguments: argparse.Namespace) -> dict[str, object]:
+    """The request's options as given on the command line."""
+    names = ("reverse", "steps", "samples", "seed", "device", "accept_doubtful")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def tell(done: FinishedJob) -> None:
+    """Four lines: what was made and how to look at it."""
+    result, folder = done.result, done.folder
+    bundle = result.provenance["bundle"]
+    unit = "HU" if result.output_scale == "hounsfield" else "relative 0..1, not HU"
+    state = {"identity": "every pixel stays in place", "model": "made by the model", "estimated": "estimated later"}
+    origin = state[result.correspondence.origin.value]
+    what = f"{result.output_name} ({unit}) by {bundle['name']} {bundle['version']}. SYNTHETIC, research use only."
+    lines = [
+        f"Made:  {folder / 'translated.nrrd'}: {what}",
+        f"Trace: both fields beside it ({origin}); medtranslate trace {folder} --point R A S",
+        f"Look:  {folder / 'overview.png'}"
+        if (folder / "overview.png").is_file()
+        else "Look:  no pictures were wanted",
+        f"Open:  {done.scene} in 3D Slicer (drag it into the window)" if done.scene else "Open:  no scene was made",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,78 @@
+"""What a user asks for: one source, one bundle, and how it shall be run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from MedTranslateLib.core.errors import RequestError
+
+MAX_SAMPLES = 64
+MAX_STEPS = 2000
+
+
+@dataclass(frozen=True)
+class TranslationRequest:
+    """A translation as it is written to `request.json`; the source lies beside it.
+
+    Args:
+        bundle: Name of an installed bundle, or the path of a bundle folder.
+        source_name: How the source is called in messages and provenance.
+        source_modality: Modality stated by the source's header, if any.
+        reverse: Translate from the bundle's target modality to its source modality.
+        steps: Steps of the method; None takes the bundle's default.
+        samples: Number of translations to draw; more than one gives an uncertainty map.
+        seed: Seed of everything random.
+        device: `auto`, `cpu`, `cuda:0` or `mps`.
+        accept_doubtful: Run although the input gate found something doubtful; recorded in the provenance.
+
+    Raises:
+        RequestError: If a value is of the wrong kind or out of range.
+    """
+
+    bundle: str
+    source_name: str = "source"
+    source_modality: str | None = None
+    reverse: bool = False
+    steps: int | None = None
+    samples: int = 1
+    seed: int = 0
+    device: str = "auto"
+    accept_doubtful: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks ranges; what the bundle allows is checked when it is known."""
+        if not self.bundle:
+            msg = "A request needs the name of a bundle."
+            raise RequestError(msg)
+        _check_integer("steps", 1 if self.steps is None else self.steps, 1, MAX_STEPS)
+        _check_integer("samples", self.samples, 1, MAX_SAMPLES)
+        _check_integer("seed", self.seed, 0, 2**63 - 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """The table that `request.json` holds."""
+        return {"format": 1, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, table: object) -> TranslationRequest:
+        """Reads the table back.
+
+        Raises:
+            RequestError: If it is no table, of another format, or has an unknown or missing key.
+        """
+        if not isinstance(table, dict) or table.get("format") != 1:
+            msg = f"request.json must be a table with format 1, got {table!r:.80}."
+            raise RequestError(msg)
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(table) - known - {"format"})
+        if unknown or "bundle" not in table:
+            reason = f"unknown key {unknown[0]!r}" if unknown else "the key 'bundle' is missing"
+            msg = f"request.json: {reason}."
+            raise RequestError(msg)
+        return cls(**{key: value for key, value in table.items() if key != "format"})
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        msg = f"{name} must be a whole number from {low} to {high}, got {value!r}."
+        raise RequestError(msg)

@@ -1,0 +1,1 @@
+"""Protocols that judge bundles on folders of cases."""

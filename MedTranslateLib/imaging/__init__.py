@@ -1,0 +1,1 @@
+"""What moves the values: reading, resampling, normalising, slicing, writing."""

@@ -1,0 +1,234 @@
+"""The folder where the two arms meet: a request and a source in, a complete result out, renamed into place last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
+from MedTranslateLib.core.errors import CorruptResultError, JobFolderError, MedTranslateError, OutputError
+from MedTranslateLib.core.request import TranslationRequest
+from MedTranslateLib.core.result import SYNTHETIC_NOTE, TranslationResult
+from MedTranslateLib.core.volume import Volume
+from MedTranslateLib.imaging.field_files import read_field, write_field
+from MedTranslateLib.imaging.reading import read_volume
+from MedTranslateLib.imaging.writing import make_folder, output_error, write_json, write_mask, write_volume
+
+REQUEST = "request.json"
+SOURCE = "source.nrrd"
+RESULT = "result.json"
+PROVENANCE = "provenance.json"
+PART = ".part-result"
+FILES = {
+    "translated": "translated.nrrd",
+    "forward_field": "forward_field.nrrd",
+    "inverse_field": "inverse_field.nrrd",
+    "validity": "validity.nrrd",
+    "uncertainty": "uncertainty.nrrd",
+    "provenance": PROVENANCE,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker reads: the request and its source."""
+
+    request: TranslationRequest
+    source: Volume
+
+
+def write_job(folder: Path, job: Job) -> None:
+    """Writes source and then request into a folder; results of an earlier run there are removed first.
+
+    Raises:
+        OutputError: If the folder holds something else, or cannot be written to.
+    """
+    make_folder(folder)
+    known = {REQUEST, SOURCE, RESULT, PART, "overview.png", "scene.mrb", *FILES.values()}
+    there = {path.name for path in folder.iterdir()}
+    unfinished = {name for name in there if name.startswith(".part-")}
+    foreign = sorted(there - known - unfinished)
+    if foreign:
+        msg = f"{folder} is not empty: it holds {foreign[0]!r}. Choose a new folder, nothing was overwritten."
+        raise OutputError(msg)
+    (folder / RESULT).unlink(missing_ok=True)
+    for name in (known | unfinished) - {RESULT}:
+        _remove(folder / name)
+    write_volume(folder / SOURCE, job.source)
+    write_json(folder / REQUEST, job.request.to_json())
+
+
+def read_request(folder: Path) -> TranslationRequest:
+    """Reads the request of a job.
+
+    Raises:
+        JobFolderError: If there is no readable request.
+    """
+    return TranslationRequest.from_json(_read_table(folder / REQUEST, JobFolderError))
+
+
+def read_source(folder: Path) -> Volume:
+    """Reads the source of a job, with the name and modality that the request states.
+
+    Raises:
+        JobFolderError: If it is missing; otherwise as `read_volume`.
+    """
+    path = folder / SOURCE
+    if not path.is_file():
+        msg = f"The job folder {folder} has no {SOURCE}; a job is written by `medtranslate translate`."
+        raise JobFolderError(msg)
+    request = read_request(folder)
+    volume = read_volume(path)
+    return Volume(volume.array_kji, volume.geometry, request.source_name, request.source_modality)
+
+
+def write_result(folder: Path, result: TranslationResult) -> None:
+    """Writes all files under a temporary folder, moves them into place, and `result.json` last of all.
+
+    Raises:
+        OutputError: If a file cannot be written; then no `result.json` exists.
+    """
+    part = folder / PART
+    _remove(part)
+    (folder / RESULT).unlink(missing_ok=True)
+    make_folder(part)
+    try:
+        names = _write_parts(part, result)
+        table = _result_table(folder.name, part, names, result)
+        for name in names.values():
+            (part / name).replace(folder / name)
+        write_json(folder / RESULT, table)
+    except OSError as error:
+        raise (error if isinstance(error, OutputError) else output_error(folder, error)) from error
+    finally:
+        _remove(part)
+
+
+def read_result(folder: Path) -> TranslationResult:
+    """Reads a finished job back, after checking every file against its hash.
+
+    Raises:
+        JobFolderError: If the job has no result.
+        CorruptResultError: If a file is missing or was changed.
+    """
+    table = read_result_table(folder)
+    for name, file in table["files"].items():
+        _check_file(folder / file, table["sha256"][file], name)
+    uncertainty = read_volume(folder / FILES["uncertainty"]) if "uncertainty" in table["files"] else None
+    output = table["output"]
+    return TranslationResult(
+        translated=read_volume(folder / FILES["translated"]),
+        correspondence=read_correspondence(folder),
+        validity_kji=sitk.GetArrayFromImage(sitk.ReadImage(str(folder / FILES["validity"]))).astype(np.uint8),
+        uncertainty=uncertainty,
+        provenance=_read_table(folder / PROVENANCE, CorruptResultError),
+        output_name=output["name"],
+        output_modality=output["modality"],
+        output_scale=output["scale"],
+    )
+
+
+def read_result_table(folder: Path) -> dict[str, Any]:
+    """The content of `result.json`; only a finished job has one.
+
+    Raises:
+        JobFolderError: If the folder is missing or the job has no result.
+    """
+    if not (folder / RESULT).is_file():
+        msg = f"{folder} holds no finished translation ({RESULT} is missing); run `medtranslate translate` again."
+        raise JobFolderError(msg)
+    return _read_table(folder / RESULT, CorruptResultError)
+
+
+def read_correspondence(folder: Path) -> Correspondence:
+    """Reads only the two fields of a finished job; see `read_result`."""
+    origin = Origin(read_result_table(folder)["correspondence"])
+    forward = _read_field(folder / FILES["forward_field"])
+    return Correspondence(forward, _read_field(folder / FILES["inverse_field"]), origin)
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes as hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write_parts(part: Path, result: TranslationResult) -> dict[str, str]:
+    names = dict(FILES)
+    write_volume(part / FILES["translated"], result.translated)
+    write_field(part / FILES["forward_field"], result.correspondence.forward)
+    write_field(part / FILES["inverse_field"], result.correspondence.inverse)
+    write_mask(part / FILES["validity"], result.validity_kji, result.translated.geometry)
+    if result.uncertainty is None:
+        del names["uncertainty"]
+    else:
+        write_volume(part / FILES["uncertainty"], result.uncertainty)
+    write_json(part / PROVENANCE, result.provenance)
+    return names
+
+
+def _result_table(job: str, part: Path, names: dict[str, str], result: TranslationResult) -> dict[str, Any]:
+    array = result.translated.array_kji
+    return {
+        "format": 1,
+        "job": job,
+        "files": names,
+        "sha256": {name: sha256_of_file(part / name) for name in names.values()},
+        "correspondence": result.correspondence.origin.value,
+        "output": {
+            "name": result.output_name,
+            "modality": result.output_modality,
+            "scale": result.output_scale,
+            "minimum": float(array.min()),
+            "maximum": float(array.max()),
+        },
+        "synthetic": True,
+        "note": SYNTHETIC_NOTE,
+    }
+
+
+def _read_field(path: Path) -> DisplacementField:
+    try:
+        return read_field(path)
+    except MedTranslateError as error:
+        msg = f"The field {path} cannot be read: {error}"
+        raise CorruptResultError(msg) from error
+
+
+def _read_table(path: Path, kind: type[MedTranslateError]) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{path} is missing."
+        raise kind(msg) from error
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read: {error}"
+        raise kind(msg) from error
+    if not isinstance(table, dict):
+        msg = f"{path} must hold a table, got {type(table).__name__}."
+        raise kind(msg)
+    return table
+
+
+def _check_file(path: Path, expected: str, name: str) -> None:
+    got = sha256_of_file(path) if path.is_file() else "no file"
+    if got != expected:
+        msg = f"The {name} of this result ({path}) was changed or is missing: expected SHA-256 {expected}, got {got}."
+        raise CorruptResultError(msg)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""Any file or DICOM folder in, one checked Volume out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from MedTranslateLib.core.errors import InvalidVolumeError, SourceNotFoundError, SourceUnreadableError
+from MedTranslateLib.core.volume import Volume
+from MedTranslateLib.imaging.geometry import geometry_of
+
+READABLE = "NIfTI (.nii, .nii.gz), NRRD, MetaImage (.mha, .mhd) or a folder with one DICOM series"
+MODALITY_TAG = "0008|0060"
+POSITION_TAG = "0020|0032"
+UNEVEN_SHARE = 0.02
+"""Slice distances are rounded in headers; a missing slice is off by a whole distance."""
+
+
+def read_volume(path: Path) -> Volume:
+    """Reads a scalar 3-D image, or one slice, as float32 with its geometry in RAS.
+
+    Args:
+        path: Any file SimpleITK reads, or a folder that holds one DICOM series.
+
+    Raises:
+        SourceNotFoundError: If nothing is there.
+        SourceUnreadableError: If it cannot be read, or holds several series (listed).
+        InvalidVolumeError: If it is not one finite scalar volume with a usable geometry.
+    """
+    if not path.exists():
+        msg = f"{path} does not exist; expected {READABLE}."
+        raise SourceNotFoundError(msg)
+    image = _read_series(path) if path.is_dir() else _read_file(path)
+    return _volume_from(image, _stem(path))
+
+
+def _read_file(path: Path) -> sitk.Image:
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        msg = f"{path} cannot be read: {_last_line(error)} Expected {READABLE}."
+        raise SourceUnreadableError(msg) from error
+
+
+def _read_series(folder: Path) -> sitk.Image:
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        msg = f"{folder} holds no DICOM series; expected {READABLE}."
+        raise SourceUnreadableError(msg)
+    names = {uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid) for uid in series}
+    if len(series) > 1:
+        listed = "; ".join(f"{uid} ({len(files)} files, first {Path(files[0]).name})" for uid, files in names.items())
+        msg = f"{folder} holds {len(series)} DICOM series: {listed}. Put the one to translate into a folder of its own."
+        raise SourceUnreadableError(msg)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(names[series[0]])
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        msg = f"The DICOM series in {folder} cannot be read: {_last_line(error)}"
+        raise SourceUnreadableError(msg) from error
+    _check_slice_positions(reader, folder, len(names[series[0]]))
+    if reader.HasMetaDataKey(0, MODALITY_TAG):
+        image.SetMetaData(MODALITY_TAG, reader.GetMetaData(0, MODALITY_TAG).strip())
+    return image
+
+
+def _check_slice_positions(reader: sitk.ImageSeriesReader, folder: Path, count: int) -> None:
+    """A missing slice or a tilted gantry would shear the volume: ITK only warns of it, we refuse."""
+    if count < 3 or not all(reader.HasMetaDataKey(n, POSITION_TAG) for n in range(count)):
+        return
+    positions = np.array([[float(v) for v in reader.GetMetaData(n, POSITION_TAG).split("\\")] for n in range(count)])
+    steps = np.diff(positions, axis=0)
+    usual = np.median(steps, axis=0)
+    off = np.linalg.norm(steps - usual, axis=1)
+    if off.max() > UNEVEN_SHARE * np.linalg.norm(usual):
+        where = int(off.argmax())
+        msg = (
+            f"The slices of {folder} are not evenly spaced: {np.linalg.norm(steps[where]):.3f} mm between slices "
+            f"{where + 1} and {where + 2}, {np.linalg.norm(usual):.3f} mm elsewhere. A slice may be missing; "
+            "resample the series in Slicer first."
+        )
+        raise InvalidVolumeError(msg)
+
+
+def _volume_from(image: sitk.Image, name: str) -> Volume:
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        count = image.GetNumberOfComponentsPerPixel()
+        msg = f"{name}: has {count} components a voxel (a colour or vector image); expected 1."
+        raise InvalidVolumeError(msg)
+    image = _as_three_dimensions(image, name)
+    if "complex" in image.GetPixelIDTypeAsString():
+        msg = f"{name}: has complex values; expected a magnitude image."
+        raise InvalidVolumeError(msg)
+    modality = image.GetMetaData(MODALITY_TAG).strip() if image.HasMetaDataKey(MODALITY_TAG) else None
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which Volume refuses
+        array = sitk.GetArrayFromImage(image).astype(np.float32)
+    return Volume(array, geometry_of(image), name, modality or None)
+
+
+def _as_three_dimensions(image: sitk.Image, name: str) -> sitk.Image:
+    size = image.GetSize()
+    if len(size) == 2:
+        return sitk.JoinSeries(image)
+    if len(size) == 4 and size[3] == 1:
+        return sitk.Extract(image, [*size[:3], 0])
+    if len(size) != 3:
+        msg = f"{name}: is {len(size)}-D with size {size}; expected one 3-D volume. Export a single time point first."
+        raise InvalidVolumeError(msg)
+    return image
+
+
+def _stem(path: Path) -> str:
+    name = path.resolve().name
+    for ending in (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name if path.is_dir() else path.stem
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "unknown reason."

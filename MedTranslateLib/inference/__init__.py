@@ -1,0 +1,1 @@
+"""The pipeline and the process that runs it."""

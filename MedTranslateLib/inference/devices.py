@@ -1,0 +1,60 @@
+"""Which device and which precision a run uses; nothing is chosen silently, the provenance states both."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from MedTranslateLib.core.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes the first CUDA device, then Apple's MPS, then the CPU; anything else must exist.
+
+    Raises:
+        DeviceError: If the name is not understood or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        msg = f"Unknown device {name!r}; expected auto, cpu, cuda:0 (or another number) or mps."
+        raise DeviceError(msg) from error
+    _check_available(device)
+    return device
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Tells whether bfloat16 is faster than float32: on a GPU of compute capability 8, or a CPU with AVX-512.
+
+    CPUs without AVX-512 emulate it, ten times slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and "AVX512" in torch.backends.cpu.get_cpu_capability()
+
+
+def mixed_precision(device: torch.device, *, enabled: bool) -> AbstractContextManager[None]:
+    """Autocast to bfloat16 where `enabled`, else float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def _has_mps() -> bool:
+    return bool(torch.backends.mps.is_available())
+
+
+def _check_available(device: torch.device) -> None:
+    if device.type == "cpu":
+        return
+    if device.type == "mps" and _has_mps():
+        return
+    if device.type == "cuda" and torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count():
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    msg = (
+        f"Device {str(device)!r} was asked for but is not available: this machine has {count} CUDA device(s) that "
+        "torch can use. Choose 'auto' or 'cpu'."
+    )
+    raise DeviceError(msg)

@@ -1,0 +1,127 @@
+"""A written job folder in, messages while a worker process runs it, and a checked result out; cancel is kill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import MedTranslateLib
+from MedTranslateLib.core import errors
+from MedTranslateLib.core.errors import CorruptResultError, MedTranslateError, WorkerDiedError
+from MedTranslateLib.core.messages import Done, Failure, Message, from_line
+from MedTranslateLib.imaging.job_folder import RESULT, read_result_table
+
+WORKING_FOLDER = Path(MedTranslateLib.__file__).resolve().parent.parent
+"""From a source tree the package can only be imported from the folder that holds it."""
+OnMessage = Callable[[Message], None]
+
+
+def run_job(folder: Path, on_message: OnMessage, *, debug: bool = False) -> Path:
+    """Runs one job in a process of its own and returns the path of its `result.json`.
+
+    Args:
+        folder: A job folder with a request and a source.
+        on_message: Told every message as it comes.
+        debug: Whether the worker prints tracebacks to standard error.
+
+    Raises:
+        MedTranslateError: The error the worker reported, as the class its code names.
+        WorkerDiedError: If the process ended without a result and without saying why.
+    """
+    command = [sys.executable, "-m", "MedTranslateLib.inference.worker", str(folder.resolve())]
+    failure = None
+    with subprocess.Popen(
+        [*command, "--debug"] if debug else command,
+        cwd=WORKING_FOLDER,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            for message in messages_of(process):
+                failure = message if isinstance(message, Failure) else failure
+                on_message(message)
+        except BaseException:  # also on Ctrl-C: a cancelled run must not go on in the background
+            process.kill()
+            raise
+    return checked_result(folder, process.returncode, failure)
+
+
+def messages_of(process: subprocess.Popen[str]) -> Iterator[Message]:
+    """The messages of a process until it closes its output; lines of other origin are passed over."""
+    for line in process.stdout or ():
+        message = from_line(line)
+        if message is not None:
+            yield message
+
+
+def checked_result(folder: Path, exit_code: int, failure: Failure | None) -> Path:
+    """The result of an ended worker; both its exit code and the result itself must say so.
+
+    Raises:
+        MedTranslateError: See `run_job`.
+    """
+    if failure is not None:
+        raise error_of(failure)
+    if exit_code != 0:
+        msg = f"The worker ended with exit code {exit_code} and no result. It may have run out of memory."
+        raise WorkerDiedError(msg)
+    if not (folder / RESULT).is_file():
+        msg = f"The worker reported success, but {folder / RESULT} is missing."
+        raise CorruptResultError(msg)
+    read_result_table(folder)
+    return folder / RESULT
+
+
+def error_of(failure: Failure) -> MedTranslateError:
+    """The error class that the failure's code names, with its message."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, MedTranslateError) and kind.code == failure.code:
+            return kind(failure.message)
+    return MedTranslateError(failure.message)
+
+
+class WarmWorker:
+    """A worker that stays alive between jobs; use it in a `with` block."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "MedTranslateLib.inference.worker", "--serve"],
+            cwd=WORKING_FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def __enter__(self) -> WarmWorker:
+        """The worker itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def run(self, folder: Path, on_message: OnMessage) -> Path:
+        """As `run_job`, in the process that is already there.
+
+        Raises:
+            MedTranslateError: The error the worker reported; the worker can take the next job.
+            WorkerDiedError: If the process is gone.
+        """
+        try:
+            self._process.stdin.write(f"{folder.resolve()}\n")  # type: ignore[union-attr]  # opened as a pipe
+            self._process.stdin.flush()  # type: ignore[union-attr]
+        except OSError as error:
+            msg = "The worker process has ended; start a new one."
+            raise WorkerDiedError(msg) from error
+        for message in messages_of(self._process):
+            on_message(message)
+            if isinstance(message, (Done, Failure)):
+                return checked_result(folder, 0, message if isinstance(message, Failure) else None)
+        msg = "The worker process ended in the middle of a job."
+        raise WorkerDiedError(msg)

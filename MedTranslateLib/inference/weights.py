@@ -1,0 +1,70 @@
+"""A bundle folder in, a checked and loaded network on its device out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from MedTranslateLib.bundles.manifest import Manifest
+from MedTranslateLib.bundles.verify import verify_bundle
+from MedTranslateLib.core.errors import BundleInvalidError
+from MedTranslateLib.methods.catalogue import build_method
+from MedTranslateLib.methods.contract import Method
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A bundle ready to run.
+
+    Args:
+        manifest: Its card, after every file was checked against its SHA-256.
+        method: The network with the stored weights, in evaluation mode.
+        device: Where the network lies.
+    """
+
+    manifest: Manifest
+    method: Method
+    device: torch.device
+
+
+def load_bundle(folder: Path, device: torch.device) -> LoadedBundle:
+    """Verifies a bundle and loads its weights as float32.
+
+    Raises:
+        BundleTamperedError: If a file does not have its stated hash; nothing was loaded then.
+        BundleInvalidError: If the weights do not belong to the method that the manifest names.
+    """
+    manifest = verify_bundle(folder)
+    method = build_method(manifest.method, manifest.method_options)
+    try:
+        stored = load_file(folder / WEIGHTS) if WEIGHTS in manifest.files else {}
+        method.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
+    except (SafetensorError, RuntimeError) as error:
+        msg = f"Bundle {manifest.name}: {WEIGHTS} does not hold the weights of {manifest.method}: {error}"
+        raise BundleInvalidError(msg) from error
+    method.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return LoadedBundle(manifest, method.eval(), device)
+
+
+class BundleCache:
+    """Keeps the last network, so a warm worker starts its next job at once; the files are verified every time."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str] | None = None
+        self._bundle: LoadedBundle | None = None
+
+    def load(self, folder: Path, device: torch.device) -> LoadedBundle:
+        """As `load_bundle`, but reuses the network when folder, hashes and device are those of the last call."""
+        manifest = verify_bundle(folder)
+        key = (str(folder), repr(sorted(manifest.files.items())), str(device))
+        if self._bundle is None or key != self._key:
+            self._bundle = None  # free the old network before the new one takes memory
+            self._bundle = load_bundle(folder, device)
+            self._key = key
+        return self._bundle

@@ -1,0 +1,1 @@
+"""The translation methods: tensors in, tensors out."""

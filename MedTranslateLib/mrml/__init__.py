@@ -1,0 +1,1 @@
+"""Nodes in, nodes out: the MRML side. No Qt, no torch."""

@@ -1,0 +1,1 @@
+"""From a configuration and folders of images to a bundle."""

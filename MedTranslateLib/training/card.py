@@ -1,0 +1,43 @@
+"""The `[card]` table of a training file: what a bundle says about itself in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from MedTranslateLib.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CardOptions:
+    """What only a person can state.
+
+    Args:
+        version, anatomy, summary, limits, citation: As in the manifest.
+        training_data, training_licence: The training images in words, and their licence.
+        spacing_origin: `stated` or `estimated`.
+        spacing_rule: Where the pixel spacing comes from.
+        slice_spacing_mm: Smallest and largest slice distance that is accepted.
+        reversible: Whether the bundle translates both ways.
+    """
+
+    version: str
+    anatomy: str
+    summary: str
+    training_data: str
+    training_licence: str
+    spacing_origin: Literal["stated", "estimated"]
+    spacing_rule: str
+    limits: tuple[str, ...]
+    citation: str
+    slice_spacing_mm: tuple[float, ...] = (0.5, 8.0)
+    reversible: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown origin and a range that is none."""
+        if self.spacing_origin not in ("stated", "estimated"):
+            msg = f"card.spacing_origin is stated or estimated, got {self.spacing_origin!r}."
+            raise ConfigError(msg)
+        if len(self.slice_spacing_mm) != 2:
+            msg = f"card.slice_spacing_mm needs two lengths, got {list(self.slice_spacing_mm)}."
+            raise ConfigError(msg)

@@ -1,0 +1,84 @@
+"""A fitted method and its training file in, a bundle folder with fp16 weights and a card out."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, Side, Training, write_manifest
+from MedTranslateLib.bundles.verify import sha256_of
+from MedTranslateLib.imaging.writing import make_folder
+from MedTranslateLib.methods.contract import Method
+from MedTranslateLib.methods.options import options_from
+from MedTranslateLib.training.card import CardOptions
+from MedTranslateLib.training.cases import measured_high_value
+from MedTranslateLib.training.config import ModalityOptions, TrainingConfig
+
+
+def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_root: Path) -> Manifest:
+    """Writes `weights.safetensors` (fp16) and `bundle.json`, without metrics yet.
+
+    Raises:
+        ConfigError: If the card in the training file lacks a key.
+        OutputError: If the folder cannot be written to.
+    """
+    card = options_from(CardOptions, config.card)
+    make_folder(folder)
+    state = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in method.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(state))
+    manifest = Manifest(
+        name=config.name,
+        version=card.version,
+        summary=card.summary,
+        anatomy=card.anatomy,
+        method=config.method,
+        method_options=dict(config.method_options),
+        source=_side(config, config.source, "source", data_root),
+        target=_side(config, config.target, "target", data_root),
+        reversible=card.reversible,
+        plane=config.grid.plane.value,
+        spacing_mm=config.grid.spacing_mm,
+        spacing_origin=card.spacing_origin,
+        spacing_rule=card.spacing_rule,
+        slice_spacing_mm=(card.slice_spacing_mm[0], card.slice_spacing_mm[1]),
+        size_hw=config.grid.size_hw,
+        training=_training(config, card),
+        metrics=Metrics("not measured", ()),
+        limits=card.limits,
+        citation=card.citation,
+        licence=card.training_licence,
+        files={WEIGHTS: sha256_of(folder / WEIGHTS)},
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def add_metrics(folder: Path, manifest: Manifest, metrics: Metrics) -> Manifest:
+    """Writes the card again, with what was measured on held-out patients."""
+    complete = replace(manifest, metrics=metrics)
+    write_manifest(folder, complete)
+    return complete
+
+
+def _side(config: TrainingConfig, side: ModalityOptions, name: str, data_root: Path) -> Side:
+    scale = side.scale
+    high_value = measured_high_value(config.data, config.layout, data_root, name)
+    return Side(side.modality, side.name, Scale(scale.kind.value, scale.low, scale.high, round(high_value, 4)))
+
+
+def _training(config: TrainingConfig, card: CardOptions) -> Training:
+    options: Any = config.distance
+    weights = [field.name for field in fields(options) if field.name.endswith("_weight")]
+    terms = {name: float(getattr(options, name)) for name in weights}
+    return Training(
+        data=card.training_data,
+        licence=card.training_licence,
+        distance=config.distance.distance,
+        loss_terms=terms,
+        iterations=config.training.iterations,
+        seeds=(config.training.seed,),
+    )
