@@ -51,6 +51,8 @@ ROOT = Path(__file__).resolve().parent
 PIN_FILES = ("requirements.txt", "requirements-scene.txt", "requirements-test.txt")
 TORCH_INDEXES = {"cpu": "https://download.pytorch.org/whl/cpu"}
 GATES = {"style": ("ruff", "check", "--quiet"), "types": ("mypy", "--no-error-summary")}
+if sys.version_info < (3, 11):  # the last numpy for Python 3.10 has other type hints than the later ones
+    del GATES["types"]
 
 
 class SetupError(Exception):
@@ -255,11 +257,11 @@ def only_one(lock: Path) -> Iterator[None]:
     """Lets one run.py at a time set up; the system frees the lock when a process ends, however it ends."""
     with lock.open("w") as handle:
         if sys.platform == "win32":
-            import msvcrt
+            import msvcrt  # noqa: PLC0415  # only there
 
             msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
         else:
-            import fcntl
+            import fcntl  # noqa: PLC0415  # only elsewhere
 
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

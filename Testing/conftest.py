@@ -81,7 +81,7 @@ def make_bundle(tmp_path: Path):
         import torch
         from safetensors.torch import save
 
-        from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, Side, Training, write_manifest
+        from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, write_manifest
         from MedTranslateLib.bundles.verify import sha256_of
         from MedTranslateLib.methods.catalogue import build_method
 
@@ -90,31 +90,37 @@ def make_bundle(tmp_path: Path):
         torch.manual_seed(3)
         state = build_method(method, options or {}).state_dict()
         (folder / WEIGHTS).write_bytes(save({key: value.half().contiguous() for key, value in state.items()}))
-        scale = Scale("relative", 0.5, 99.8)
-        values = {
-            "name": name,
-            "version": "1.0.0",
-            "summary": "A bundle for tests.",
-            "anatomy": "brain",
-            "method": method,
-            "method_options": options or {},
-            "source": Side("MR", "T1", scale),
-            "target": Side("MR", "FLAIR", scale),
-            "reversible": True,
-            "plane": "axial",
-            "spacing_mm": 1.2,
-            "spacing_origin": "stated",
-            "spacing_rule": "made for tests",
-            "slice_spacing_mm": (0.5, 8.0),
-            "size_hw": (192, 160),
-            "training": Training("none", "none", "ms-ssim", {}, 0, (0,)),
-            "metrics": Metrics("not measured", ()),
-            "limits": ("Not trained.",),
-            "citation": "none",
-            "licence": "Apache-2.0",
-            "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
-        }
-        write_manifest(folder, Manifest(**{**values, **changes}))
+        manifest = {**tiny_manifest(name, method, options or {}), "files": {WEIGHTS: sha256_of(folder / WEIGHTS)}}
+        write_manifest(folder, Manifest(**{**manifest, **changes}))
         return folder
 
     return make
+
+
+def tiny_manifest(name: str, method: str, options: dict) -> dict:
+    """Values of a manifest without its files."""
+    from MedTranslateLib.bundles.manifest import Metrics, Scale, Side, Training
+
+    scale = Scale("relative", 0.5, 99.8)
+    return {
+        "name": name,
+        "version": "1.0.0",
+        "summary": "A bundle for tests.",
+        "anatomy": "brain",
+        "method": method,
+        "method_options": options,
+        "source": Side("MR", "T1", scale),
+        "target": Side("MR", "FLAIR", scale),
+        "reversible": True,
+        "plane": "axial",
+        "spacing_mm": 1.2,
+        "spacing_origin": "stated",
+        "spacing_rule": "made for tests",
+        "slice_spacing_mm": (0.5, 8.0),
+        "size_hw": (192, 160),
+        "training": Training("none", "none", "ms-ssim", {}, 0, (0,)),
+        "metrics": Metrics("not measured", ()),
+        "limits": ("Not trained.",),
+        "citation": "none",
+        "licence": "Apache-2.0",
+    }

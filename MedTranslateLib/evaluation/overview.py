@@ -191,10 +191,10 @@ def _draw_colour_bar(figure: Figure, edges: tuple[float, float], column: Column)
 
 def _write_title(figure: Figure, source: Volume, result: TranslationResult) -> None:
     height = figure.get_figheight()
-    arrow = f"{source_contrast(source, result)} \N{RIGHTWARDS ARROW} {result.output_name}".strip()
-    figure.text(
-        0.012, 1 - 0.18 / height, f"{shorten(source.name, 60)}   {arrow}", fontsize=18, fontweight="bold", va="top"
-    )
+    contrast = source_contrast(source, result)
+    start = f"{shorten(source.name, 60)}   {contrast}" if contrast else shorten(source.name, 60)
+    title = f"{start} \N{RIGHTWARDS ARROW} {result.output_name}"
+    figure.text(0.012, 1 - 0.18 / height, title, fontsize=18, fontweight="bold", va="top")
     figure.text(0.012, 1 - 0.53 / height, made_by(result), fontsize=10, color=MUTED, va="top")
     box = {"boxstyle": "round,pad=0.45", "facecolor": "none", "edgecolor": AMBER, "linewidth": 1.2}
     figure.text(

@@ -23,7 +23,7 @@ LETTER_PIXELS = 15
 EDGE_PIXEL_MM = 0.8
 EDGE_BLUR_PIXELS = 1.6
 EDGE_QUANTILES = (0.78, 0.9)
-DIMMED = 0.55
+DIMMED = 0.75
 
 
 def prepare(axes: Axes, view: SliceView) -> None:

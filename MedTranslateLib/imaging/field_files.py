@@ -7,7 +7,6 @@ because of `intent_code` (1006, NIfTI's displacement vector), and as one "from p
 
 from __future__ import annotations
 
-import contextlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from MedTranslateLib.core.correspondence import DisplacementField
 from MedTranslateLib.core.errors import InvalidVolumeError, OutputError, SourceNotFoundError, SourceUnreadableError
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.geometry import LPS_FROM_RAS, geometry_of
-from MedTranslateLib.imaging.writing import output_error
+from MedTranslateLib.imaging.writing import renamed_when_whole
 
 LPS_SIGNS = LPS_FROM_RAS.diagonal().astype(np.float32)
 GZIP_WINDOW_BITS = 31
@@ -39,17 +38,9 @@ def write_field(path: Path, field: DisplacementField) -> None:
     if path.suffix.lower() != ".nrrd":
         msg = f"{path}: a displacement field is written as .nrrd, got the ending {path.suffix!r}."
         raise OutputError(msg)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(_header(field.geometry))
-            file.writelines(_gzip_stream(field.vectors_kji_ras))
-        temporary.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with renamed_when_whole(path) as temporary, temporary.open("wb") as file:
+        file.write(_header(field.geometry))
+        file.writelines(_gzip_stream(field.vectors_kji_ras))
 
 
 def read_field(path: Path) -> DisplacementField:

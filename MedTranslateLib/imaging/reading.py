@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from MedTranslateLib.core.errors import InvalidVolumeError, SourceNotFoundError, SourceUnreadableError
@@ -34,6 +35,21 @@ def read_volume(path: Path) -> Volume:
         raise SourceNotFoundError(msg)
     image = _read_series(path) if path.is_dir() else _read_file(path)
     return _volume_from(image, _stem(path))
+
+
+def read_picture(path: Path) -> npt.NDArray[np.float32]:
+    """Reads a grey picture, such as a PNG, as float32 (rows, columns); of a coloured one the first channel.
+
+    Raises:
+        SourceUnreadableError: If it cannot be read or is no picture.
+    """
+    pixels = sitk.GetArrayFromImage(_read_file(path)).astype(np.float32)
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0]
+    if pixels.ndim != 2:
+        msg = f"{path} is no picture: it has {pixels.ndim} dimensions, expected rows and columns."
+        raise SourceUnreadableError(msg)
+    return pixels
 
 
 def _read_file(path: Path) -> sitk.Image:

@@ -6,7 +6,10 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +45,26 @@ def write_image(path: Path, image: sitk.Image) -> None:
     Raises:
         OutputError: If the file cannot be written whole.
     """
+    with renamed_when_whole(path) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=FAST_COMPRESSION)
+        if path.suffix == ".nrrd":
+            _check_gzip_end(temporary, sitk.GetArrayViewFromImage(image))
+
+
+@contextmanager
+def renamed_when_whole(path: Path) -> Iterator[Path]:
+    """Gives another name to write under; afterwards the file has its own name, or there is none.
+
+    Raises:
+        OutputError: If what is written inside fails.
+    """
     temporary = path.with_name(f".part-{path.name}")
     try:
-        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=FAST_COMPRESSION)
-        _check_space_was_enough(temporary)
+        yield temporary
         temporary.replace(path)
     except (RuntimeError, OSError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise output_error(path, error) from error
 
 
@@ -67,16 +83,10 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: If the file cannot be written whole.
     """
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise output_error(path, error) from error
+    with renamed_when_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def make_folder(folder: Path) -> None:
@@ -105,10 +115,14 @@ def output_error(path: Path, error: Exception) -> OutputError:
     return OutputError(f"{path} could not be written: {str(error).strip().splitlines()[-1]}")
 
 
-def _check_space_was_enough(path: Path) -> None:
-    """ITK does not report a short write: a disk without a free block after it counts as full."""
-    if path.stat().st_size == 0 or _free_bytes(path.parent) == 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _check_gzip_end(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """ITK does not report a write that was cut short; a gzip stream ends with checksum and length of its content."""
+    content = np.ascontiguousarray(array)
+    expected = struct.pack("<II", zlib.crc32(content.data), content.nbytes & 0xFFFFFFFF)
+    with path.open("rb") as file:
+        file.seek(-len(expected), os.SEEK_END)
+        if file.read() != expected:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _free_bytes(folder: Path) -> int | None:

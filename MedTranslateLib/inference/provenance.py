@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import platform
 from datetime import datetime, timezone
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from MedTranslateLib import __version__
@@ -71,7 +71,7 @@ def _software() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "simpleitk": sitk.Version.VersionString(),
+        "simpleitk": version("SimpleITK"),
         "platform": platform.platform(),
     }
 
@@ -89,7 +89,9 @@ def _bundle(bundle: LoadedBundle) -> dict[str, Any]:
 def _run(request: TranslationRequest, bundle: LoadedBundle, run: SliceRun) -> dict[str, Any]:
     device = bundle.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or device.type
+    start = bundle.manifest.target if request.reverse else bundle.manifest.source
     return {
+        "from": start.name,
         "reverse": request.reverse,
         "steps": run.steps,
         "samples": run.samples,

@@ -70,7 +70,6 @@ def add_compare_views(scene: slicer.vtkMRMLScene) -> None:
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, 1)  # 1: patient's right is on the left
     logic = slicer.vtkMRMLLayoutLogic()
     logic.SetMRMLScene(scene)
-    show_compare_layout(logic.GetLayoutNode())
     logic.GetLayoutNode().SetViewArrangement(STOCK_LAYOUT_ID)
 
 

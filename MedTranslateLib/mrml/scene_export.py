@@ -28,7 +28,7 @@ def export_scene(job_folder: Path, out: Path) -> None:
         OutputError: If the scene cannot be written.
     """
     try:
-        from MedTranslateLib.mrml.mrb_file import write_mrb  # needs an optional package
+        from MedTranslateLib.mrml.mrb_file import write_mrb  # noqa: PLC0415  # needs an optional package
     except ImportError as error:
         msg = (
             f"Writing {out.name} needs the package slicer-core, which cannot be loaded ({error}). "

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.core.volume import Geometry, Volume
@@ -21,7 +20,7 @@ from MedTranslateLib.imaging.geometry import (
     foreground_threshold,
     network_geometry,
 )
-from MedTranslateLib.imaging.reading import read_volume
+from MedTranslateLib.imaging.reading import read_picture, read_volume
 from MedTranslateLib.imaging.resample import thin_out
 from MedTranslateLib.imaging.scale import IntensityRange, IntensityScale, measure
 from MedTranslateLib.training.config import CaseLayout, DataEntry
@@ -168,9 +167,7 @@ def _read_png_pairs(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator
 def _read_png(path: Path, entry: DataEntry, plane: Plane) -> Volume | None:
     if not path.is_file():
         return None
-    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    if pixels.ndim == 3:  # grey stored as RGB
-        pixels = pixels[..., 0]
+    pixels = read_picture(path)
     pixels = pixels.T if entry.transpose else pixels
     pixels = pixels[::-1] if entry.flip_rows else pixels
     return _stack_volume(pixels[None], plane, entry.pixel_mm, path.stem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,14 @@ class TrainingOptions:
     Args:
         iterations: Number of optimiser steps.
         batch_size: Slices a step.
-        learning_rate: Adam's step size, after `warmup` steps of linear growth.
+        learning_rate: Adam's step size.
         schedule: `constant` (the papers) or `cosine` to zero at the last iteration.
+        warmup: First iterations, over which the step size grows linearly.
         ema: Decay of the exponential moving average of the weights, warmed up as min(ema, (1 + n) / (10 + n)).
         crop: Side in pixels of the random crop a step sees; 0 uses whole slices.
+        whole_from: Iteration from which a step sees whole slices instead of crops; 0 never. The network normalises its
+            features over the picture, and a whole slice, as in use, has more background than a crop.
+        whole_batch_size: Slices a step from then on.
         flip: Whether left and right are swapped in half of the slices.
         rotation_deg, zoom, shift: Half widths of the random rotation, zoom factor and shift (share of the slice).
         paired_ratio: Share of the paired cases whose pairing is used; the rest counts as unpaired.
@@ -94,6 +98,8 @@ class TrainingOptions:
     warmup: int = 0
     ema: float = 0.9999
     crop: int = 0
+    whole_from: int = 0
+    whole_batch_size: int = 2
     flip: bool = True
     rotation_deg: float = 0.0
     zoom: float = 0.0
@@ -107,8 +113,8 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
-        if self.iterations < 1 or self.batch_size < 1:
-            msg = "training.iterations and training.batch_size must be at least 1."
+        if min(self.iterations, self.batch_size, self.whole_batch_size) < 1:
+            msg = "training.iterations, batch_size and whole_batch_size must be at least 1."
             raise ConfigError(msg)
         if self.schedule not in ("constant", "cosine") or self.precision not in ("auto", "float32", "bfloat16"):
             msg = "training.schedule is constant or cosine; training.precision is auto, float32 or bfloat16."
@@ -116,6 +122,13 @@ class TrainingOptions:
         if not 0 <= self.paired_ratio <= 1:
             msg = f"training.paired_ratio must lie in 0..1, got {self.paired_ratio}."
             raise ConfigError(msg)
+
+
+    def at(self, iteration: int) -> TrainingOptions:
+        """The options in force at an iteration: crops first, then whole slices."""
+        if not self.whole_from or iteration < self.whole_from:
+            return self
+        return replace(self, crop=0, batch_size=self.whole_batch_size)
 
 
 @dataclass(frozen=True)

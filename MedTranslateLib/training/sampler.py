@@ -61,21 +61,21 @@ class SliceSampler:
         self._options = options
         has_unpaired = len(pools.unpaired_source) > 0 and len(pools.unpaired_target) > 0
         has_paired = len(pools.paired_source) > 0
-        size = options.batch_size
-        self._paired_count = size if not has_unpaired else size // 2 if has_paired else 0
+        self._paired_share = 1.0 if not has_unpaired else 0.5 if has_paired else 0.0
 
     def batch(self, iteration: int) -> TrainingBatch:
         """The batch of that iteration; depends on the seed and the iteration only, so a resumed run sees the same."""
-        rng = np.random.default_rng([self._options.seed, iteration])
-        pools, count = self._pools, self._paired_count
-        apart = self._options.batch_size - count
+        options = self._options.at(iteration)
+        rng = np.random.default_rng([options.seed, iteration])
+        pools, count = self._pools, int(options.batch_size * self._paired_share)
+        apart = options.batch_size - count
         rows = rng.integers(len(pools.paired_source), size=count) if count else np.zeros(0, int)
         sources, targets = [pools.paired_source[rows]] if count else [], [pools.paired_target[rows]] if count else []
         if apart:
             sources.append(pools.unpaired_source[rng.integers(len(pools.unpaired_source), size=apart)])
             targets.append(pools.unpaired_target[rng.integers(len(pools.unpaired_target), size=apart)])
         both = torch.from_numpy(np.stack([np.concatenate(sources), np.concatenate(targets)], axis=1))
-        moved = augment(both, self._options, rng)
+        moved = augment(both, options, rng)
         return TrainingBatch(moved[:, :1], moved[:, 1:], torch.arange(count + apart) < count)
 
 

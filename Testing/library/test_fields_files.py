@@ -134,6 +134,15 @@ def test_only_the_finished_file_is_left(field, tmp_path):
     assert is_identity(read_field(tmp_path / "field.nrrd"))
 
 
+def test_a_file_is_replaced_in_one_step_and_never_written_into(field, tmp_path):
+    write_field(tmp_path / "field.nrrd", field)
+    content = (tmp_path / "field.nrrd").read_bytes()
+    (tmp_path / "same_file.nrrd").hardlink_to(tmp_path / "field.nrrd")
+    write_field(tmp_path / "field.nrrd", DisplacementField.zero(field.geometry))
+    assert (tmp_path / "same_file.nrrd").read_bytes() == content
+    assert (tmp_path / "field.nrrd").read_bytes() != content
+
+
 def test_another_ending_is_refused_before_anything_is_written(field, tmp_path):
     with pytest.raises(OutputError, match=r"written as \.nrrd, got the ending '\.h5'"):
         write_field(tmp_path / "field.h5", field)

@@ -225,6 +225,12 @@ def test_the_border_of_what_the_model_saw_is_drawn_where_there_is_one(source: Vo
     assert "Border of what the model saw" in everything_written(bordered)
 
 
+def test_without_a_known_contrast_the_title_leads_from_the_name_to_the_output(source: Volume) -> None:
+    unknown = Volume(source.array_kji, source.geometry, "ball")
+    result = result_for(unknown, provenance={"bundle": {"name": "some-bundle"}})
+    assert "ball \N{RIGHTWARDS ARROW} FLAIR" in everything_written(draw_overview(unknown, result)).splitlines()
+
+
 def test_a_dollar_in_a_name_is_no_formula(source: Volume, tmp_path: Path) -> None:
     named = Volume(source.array_kji, source.geometry, "price $x_{ $ list")
     write_overview(tmp_path / "overview.png", named, result_for(named))

@@ -257,7 +257,9 @@ def test_the_gates_run_before_pytest_which_has_the_last_word(
     script: ModuleType, system: FakeSystem, root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert script.main(["test", "--slow", "-k", "fields"]) == 0
-    assert system.modules_run()[-3:] == ["ruff", "mypy", "pytest"]
+    gates = [tool[0] for tool in script.GATES.values()]
+    assert gates == (["ruff", "mypy"] if sys.version_info >= (3, 11) else ["ruff"])
+    assert system.modules_run()[3:] == [*gates, "pytest"]
     assert system.commands[-1][2:] == ["pytest", "--slow", "-k", "fields"]
     assert system.options[-1]["cwd"] == root
     out, err = capfd.readouterr()
@@ -266,15 +268,20 @@ def test_the_gates_run_before_pytest_which_has_the_last_word(
 
 
 def test_a_failed_gate_is_named_and_fails_the_run_though_the_tests_pass(
-    script: ModuleType, system: FakeSystem, capfd: pytest.CaptureFixture[str]
+    script: ModuleType, system: FakeSystem, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(script, "GATES", {"style": ("ruff",), "types": ("mypy",), "colours": ("paint",)})
     system.failing = {"mypy": "core/volume.py:3: error"}
     assert script.main(["test"]) == 1
-    assert system.modules_run()[-3:] == ["ruff", "mypy", "pytest"]
+    assert system.modules_run()[3:] == ["ruff", "mypy", "paint", "pytest"]
     out, err = capfd.readouterr()
-    assert "types ... FAILED" in out
-    assert "style ... passed" in out
-    assert "Failed besides the tests: types" in err
+    assert [line.split(" in ")[0] for line in out.splitlines() if "..." in line][-4:] == [
+        "style ... passed",
+        "types ... FAILED",
+        "colours ... passed",
+        "tests ...",
+    ]
+    assert "Failed besides the tests: types;" in err
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ PROVENANCE = {
     "source": {"name": "head", "modality": None, "sha256": HASH, "size_ijk": [5, 4, 3], "ijk_to_ras": MATRIX},
     "bundle": {"name": "b", "version": "1.0.0", "method": "bidpm", "files": {"weights.safetensors": HASH}},
     "run": {
+        "from": "T1",
         "reverse": False,
         "steps": 1,
         "samples": 1,

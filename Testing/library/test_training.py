@@ -146,6 +146,13 @@ def test_the_same_iteration_gives_the_same_batch_and_the_next_another(data_root)
     assert not torch.equal(sampler.batch(7).source, sampler.batch(8).source)
 
 
+def test_the_last_iterations_see_whole_slices(data_root):
+    setup = config(training={**table()["training"], "crop": 8, "whole_from": 5, "whole_batch_size": 3})
+    sampler = SliceSampler(build_pools(load_cases(setup.data, setup.layout, data_root), setup.training), setup.training)
+    assert sampler.batch(4).source.shape == (4, 1, 8, 8)
+    assert sampler.batch(5).source.shape == (3, 1, 16, 24)
+
+
 def test_augmentation_without_widths_only_mirrors_left_and_right():
     slices = torch.rand(6, 2, 8, 10, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
     moved = augment(slices, TrainingOptions(iterations=1, flip=True), np.random.default_rng(0))
