@@ -184,12 +184,14 @@ def make_environment(root: Path, wanted: Stamp) -> None:
 
 
 def install(root: Path, torch_index: str) -> None:
-    """Installs PyTorch, whose download is shown because it is large, then everything else that is pinned."""
+    """Installs PyTorch, whose downloads are shown because they are large, then everything else that is pinned."""
     pip = [str(interpreter(root)), "-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:"]
     torch = re.findall(r"^torch==\S+", (root / PIN_FILES[0]).read_text(encoding="utf-8"), re.MULTILINE)
     if torch_index:  # PyTorch alone is taken from there, what it needs comes from the usual index
         step(f"Installing {torch[0]} from {torch_index}", [*pip, "--no-deps", "-i", torch_index, *torch], show=True)
-    step("Installing PyTorch and what it needs", [*pip, "-c", str(root / PIN_FILES[0]), *torch], show=True)
+    step("Installing PyTorch and what it needs", [*pip, *torch], show=True)
+    # what PyTorch needs is brought to its pinned version here: given as constraints above, pip explains a missing
+    # network as a conflict
     files = [word for name in PIN_FILES for word in ("-r", str(root / name))]
     step("Installing the other pinned packages", [*pip, "--quiet", *files])
 

@@ -97,6 +97,11 @@ class WarmWorker:
             encoding="utf-8",
         )
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def __enter__(self) -> WarmWorker:
         """The worker itself."""
         return self

@@ -9,13 +9,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from MedTranslateLib.bundles.manifest import Manifest
+from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest
 from MedTranslateLib.bundles.verify import verify_bundle
 from MedTranslateLib.core.errors import BundleInvalidError
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.methods.contract import Method
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)

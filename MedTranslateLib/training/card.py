@@ -38,6 +38,10 @@ class CardOptions:
         if self.spacing_origin not in ("stated", "estimated"):
             msg = f"card.spacing_origin is stated or estimated, got {self.spacing_origin!r}."
             raise ConfigError(msg)
+        empty = [name for name, value in vars(self).items() if isinstance(value, str) and not value.strip()]
+        if empty:
+            msg = f"card.{empty[0]} is empty; a bundle's card needs it."
+            raise ConfigError(msg)
         if len(self.slice_spacing_mm) != 2:
             msg = f"card.slice_spacing_mm needs two lengths, got {list(self.slice_spacing_mm)}."
             raise ConfigError(msg)

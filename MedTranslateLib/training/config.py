@@ -13,6 +13,7 @@ from MedTranslateLib.imaging.geometry import Plane, SliceGrid
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind
 from MedTranslateLib.methods.distances import DistanceOptions
 from MedTranslateLib.methods.options import options_from
+from MedTranslateLib.training.card import CardOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -196,6 +197,7 @@ def read_config(path: Path) -> TrainingConfig:
 
 def parse_config(raw: Mapping[str, Any]) -> TrainingConfig:
     """Checks a parsed training file; see `read_config`."""
+    options_from(CardOptions, raw["card"])  # a card that cannot be written must not cost a whole training first
     unknown = sorted(set(raw) - set(TABLES))
     if unknown:
         msg = f"Unknown table {unknown[0]!r} in the training file; known are {', '.join(TABLES)}."

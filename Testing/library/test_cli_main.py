@@ -210,21 +210,26 @@ def test_debug_shows_the_traceback_of_an_unexpected_error() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
 def test_a_reader_that_stops_early_is_no_error() -> None:
-    body = "def run(a):\n    for _ in range(100_000): print('a line of text')\n    return 0\nfake.run = run"
-    writer = subprocess.Popen(
+    body = "def run(a):\n    print('first', flush=True)\n    input()\n    print('second')\n    return 0\nfake.run = run"
+    # Without a buffer nothing would be left to write when the interpreter ends.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
         [sys.executable, "-c", FAKE_COMMAND.format(body=body), "fake"],
         cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
-    )
-    assert writer.stdout is not None
-    assert writer.stderr is not None
-    assert writer.stdout.readline() == b"a line of text\n"
-    writer.stdout.close()
-    assert writer.stderr.read() == b""
-    writer.stderr.close()
-    assert writer.wait(timeout=120) == 141
+    ) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        assert writer.stdout.readline() == b"first\n"
+        writer.stdout.close()
+        writer.stdin.write(b"go on\n")
+        writer.stdin.close()
+        assert writer.stderr.read() == b""
+        assert writer.wait(timeout=120) == 141
 
 
 def test_a_character_that_the_console_lacks_never_stops_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
