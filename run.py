@@ -104,7 +104,7 @@ def run_medtranslate(python: Path, command: Sequence[str]) -> int:
     words = list(command)
     if words[0] == "demo" and not any(word.partition("=")[0] == "--out" for word in words):
         words += ["--out", "demo-output"]
-    environment = {**clean_environment(), "PYTHONPATH": str(ROOT)}
+    environment = {**clean_environment(), "PYTHONPATH": str(ROOT), "MEDTRANSLATE_COMMAND": "python3 run.py"}
     return exit_code(subprocess.call([str(python), "-m", "MedTranslateLib", *words], env=environment))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -55,9 +56,10 @@ def tell(done: FinishedJob) -> None:
     state = {"identity": "every pixel stays in place", "model": "made by the model", "estimated": "estimated later"}
     origin = state[result.correspondence.origin.value]
     what = f"{result.output_name} ({unit}) by {bundle['name']} {bundle['version']}. SYNTHETIC, research use only."
+    command = os.environ.get("MEDTRANSLATE_COMMAND", "medtranslate")  # run.py says how it was called
     lines = [
         f"Made:  {folder / 'translated.nrrd'}: {what}",
-        f"Trace: both fields beside it ({origin}); medtranslate trace {folder} --point R A S",
+        f"Trace: both fields beside it ({origin}); {command} trace {folder} --point R A S",
         f"Look:  {folder / 'overview.png'}"
         if (folder / "overview.png").is_file()
         else "Look:  no pictures were wanted",

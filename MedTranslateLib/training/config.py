@@ -124,7 +124,6 @@ class TrainingOptions:
             msg = f"training.paired_ratio must lie in 0..1, got {self.paired_ratio}."
             raise ConfigError(msg)
 
-
     def at(self, iteration: int) -> TrainingOptions:
         """The options in force at an iteration: crops first, then whole slices."""
         if not self.whole_from or iteration < self.whole_from:

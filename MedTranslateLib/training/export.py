@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -71,14 +70,12 @@ def _side(config: TrainingConfig, side: ModalityOptions, name: str, data_root: P
 
 
 def _training(config: TrainingConfig, card: CardOptions) -> Training:
-    options: Any = config.distance
-    weights = [field.name for field in fields(options) if field.name.endswith("_weight")]
-    terms = {name: float(getattr(options, name)) for name in weights}
+    loss = config.distance
     return Training(
         data=card.training_data,
         licence=card.training_licence,
-        distance=config.distance.distance,
-        loss_terms=terms,
+        distance=loss.distance,
+        loss_terms={loss.distance: loss.distance_weight, "l1": loss.l1_weight, "1 - ssim": loss.ssim_weight},
         iterations=config.training.iterations,
         seeds=(config.training.seed,),
     )

@@ -108,6 +108,7 @@ def test_pytorch_comes_first_and_then_every_file_of_pins(script: ModuleType, sys
     script.main(["demo"])
     _, torch, others, _ = system.commands
     assert torch[0] == str(root / ".venv" / PYTHON)
+    assert torch[1:4] == others[1:4] == ["-m", "pip", "install"]
     assert torch[-1] == "torch==2.13.0"
     files = [str(root / f"requirements{part}.txt") for part in ("", "-scene", "-test")]
     assert [word for word in others if word.endswith(".txt")] == files

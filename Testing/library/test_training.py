@@ -238,7 +238,7 @@ def test_the_exported_bundle_verifies_and_holds_the_averaged_weights_in_half_pre
     loaded = load_bundle(tmp_path / "toy", CPU).method
     for one, other in zip(method.state_dict().values(), loaded.state_dict().values(), strict=True):
         torch.testing.assert_close(one.half().float(), other)
-    assert manifest.training.loss_terms == {"distance_weight": 0.0, "l1_weight": 1.0, "ssim_weight": 0.0}
+    assert manifest.training.loss_terms == {"ms-ssim": 0.0, "l1": 1.0, "1 - ssim": 0.0}
 
 
 @pytest.mark.parametrize(
