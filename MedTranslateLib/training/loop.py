@@ -199,8 +199,9 @@ def _use_bfloat16(options: TrainingOptions, device: torch.device) -> bool:
 
 
 def _setup(config: TrainingConfig) -> dict[str, object]:
-    """What must be equal for a checkpoint to be resumed: everything but the length of the run and the card."""
+    """What must be equal for a checkpoint to be resumed: everything but its length, its use and its card."""
     raw = {key: value for key, value in config.raw.items() if key not in ("card", "validation")}
     flexible = ("iterations", "save_every", "validate_every", "threads", "precision")
+    raw["method"] = {key: value for key, value in config.raw["method"].items() if key != "mirror"}
     raw["training"] = {key: value for key, value in config.raw["training"].items() if key not in flexible}
     return raw

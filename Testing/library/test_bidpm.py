@@ -32,6 +32,15 @@ def ignore(_done: int, _total: int) -> None:
     pass
 
 
+class LeftHalfVelocity(nn.Module):
+    """Adds 0.4 to the left half of a picture only."""
+
+    def forward(self, image: Tensor, time: Tensor) -> Tensor:
+        velocity = torch.zeros_like(image)
+        velocity[..., : image.shape[-1] // 2] = 0.4
+        return velocity
+
+
 def no_chance() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -51,6 +60,17 @@ def test_progress_counts_every_network_evaluation():
     method = with_velocity(TimeVelocity(), 3)
     method.translate(torch.zeros(1, 1, 2, 2), Direction.FORWARD, 3, no_chance(), lambda *a: told.append(a))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_mirror_averaging_treats_left_and_right_alike():
+    method = BiDpm(BiDpmOptions(channels=(16, 16), mirror=True))
+    method.velocity = LeftHalfVelocity()
+    source = torch.tensor([[[[0.1, 0.2, 0.3, 0.9]]]])
+    told = []
+    made = method.translate(source, Direction.FORWARD, 1, no_chance(), lambda *a: told.append(a)).images
+    # left half: (x + 0.4 + x) / 2; the right half of the picture is the left half of its mirror image, 1.3 is cut to 1
+    torch.testing.assert_close(made, torch.tensor([[[[0.3, 0.4, 0.5, 0.95]]]]))
+    assert len(told) == 2
 
 
 class ConstantVelocity(nn.Module):
