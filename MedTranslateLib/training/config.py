@@ -196,11 +196,11 @@ def read_config(path: Path) -> TrainingConfig:
 
 def parse_config(raw: Mapping[str, Any]) -> TrainingConfig:
     """Checks a parsed training file; see `read_config`."""
-    options_from(CardOptions, raw["card"])  # a card that cannot be written must not cost a whole training first
     unknown = sorted(set(raw) - set(TABLES))
     if unknown:
         msg = f"Unknown table {unknown[0]!r} in the training file; known are {', '.join(TABLES)}."
         raise ConfigError(msg)
+    options_from(CardOptions, raw["card"])  # a card that cannot be written must not cost a whole training first
     method = dict(raw["method"])
     return TrainingConfig(
         name=raw["name"],
