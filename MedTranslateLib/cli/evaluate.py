@@ -12,7 +12,7 @@ from MedTranslateLib.bundles.store import default_store
 from MedTranslateLib.evaluation.config import Comparison, read_comparisons
 from MedTranslateLib.evaluation.paired import DEFINITION, CaseScore, evaluate_pairs
 from MedTranslateLib.evaluation.tables import as_csv, as_text, summarise
-from MedTranslateLib.imaging.writing import make_folder, write_json, write_text
+from MedTranslateLib.imaging.files import make_folder, write_json, write_text
 from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid
 from MedTranslateLib.inference.weights import load_bundle

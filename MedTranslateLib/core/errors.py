@@ -41,6 +41,12 @@ class InputGateError(UserError, ValueError):
     code = "input_gate"
 
 
+class DoubtfulInputError(InputGateError):
+    """The volume may not fit the bundle; it is translated only if the user accepts that."""
+
+    code = "input_doubtful"
+
+
 class BundleNotFoundError(UserError, KeyError):
     """No bundle of that name is installed."""
 

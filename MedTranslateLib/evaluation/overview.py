@@ -28,7 +28,7 @@ from MedTranslateLib.imaging.display import (
     source_range,
     uncertainty_range,
 )
-from MedTranslateLib.imaging.writing import output_error
+from MedTranslateLib.imaging.files import output_error
 
 DOTS_PER_INCH = 100
 WIDTH_IN = 16.0

@@ -18,12 +18,11 @@ import SimpleITK as sitk
 from MedTranslateLib.core.correspondence import DisplacementField
 from MedTranslateLib.core.errors import InvalidVolumeError, OutputError, SourceNotFoundError, SourceUnreadableError
 from MedTranslateLib.core.volume import Geometry
+from MedTranslateLib.imaging.files import renamed_when_whole
 from MedTranslateLib.imaging.geometry import LPS_FROM_RAS, geometry_of
-from MedTranslateLib.imaging.writing import renamed_when_whole
+from MedTranslateLib.imaging.nrrd_stream import GZIP_WINDOW_BITS, Allocate, new_array, stream_nrrd
 
 LPS_SIGNS = LPS_FROM_RAS.diagonal().astype(np.float32)
-GZIP_WINDOW_BITS = 31
-"""zlib's code for a gzip stream; its header then holds neither a date nor a name."""
 
 
 def write_field(path: Path, field: DisplacementField) -> None:
@@ -43,8 +42,12 @@ def write_field(path: Path, field: DisplacementField) -> None:
         file.writelines(_gzip_stream(field.vectors_kji_ras))
 
 
-def read_field(path: Path) -> DisplacementField:
+def read_field(path: Path, allocate: Allocate = new_array) -> DisplacementField:
     """Reads a displacement field in LPS mm from any file SimpleITK reads.
+
+    Args:
+        path: The file.
+        allocate: Gives the memory for the vectors of a file that `write_field` wrote; others are copied.
 
     Returns:
         The field in RAS mm. One that is zero everywhere takes no memory for its vectors.
@@ -57,13 +60,13 @@ def read_field(path: Path) -> DisplacementField:
     if not path.exists():
         msg = f"{path} does not exist; expected a displacement field (.nrrd)."
         raise SourceNotFoundError(msg)
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        msg = f"{path} cannot be read: {reason} Expected a displacement field (.nrrd)."
-        raise SourceUnreadableError(msg) from error
-    return _field_from(image, path)
+    streamed = stream_nrrd(path, sitk.sitkVectorFloat32, allocate)
+    if streamed is not None:
+        _check_form(path, dimension=3, components=streamed.array_kji.shape[-1])
+        return _field_from(streamed.array_kji, streamed.header, path)
+    image = _read_by_simpleitk(path)
+    _check_form(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
+    return _field_from(sitk.GetArrayFromImage(image), image, path)
 
 
 def _header(geometry: Geometry) -> bytes:
@@ -99,17 +102,35 @@ def _gzip_stream(vectors_kji_ras: npt.NDArray[np.float32]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _field_from(image: sitk.Image, path: Path) -> DisplacementField:
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
-        got = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} component(s) a voxel"
-        msg = f"{path}: expected a displacement field, 3-D with 3 components a voxel, got {got}."
-        raise InvalidVolumeError(msg)
+def _read_by_simpleitk(path: Path) -> sitk.Image:
     try:
-        geometry = geometry_of(image)
-        vectors = sitk.GetArrayViewFromImage(image)
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        msg = f"{path} cannot be read: {reason} Expected a displacement field (.nrrd)."
+        raise SourceUnreadableError(msg) from error
+
+
+def _check_form(path: Path, dimension: int, components: int) -> None:
+    if (dimension, components) != (3, 3):
+        msg = (
+            f"{path}: expected a displacement field, 3-D with 3 components a voxel, got {dimension}-D with "
+            f"{components} component(s) a voxel."
+        )
+        raise InvalidVolumeError(msg)
+
+
+def _field_from(
+    vectors: npt.NDArray[np.floating], header: sitk.Image | sitk.ImageFileReader, path: Path
+) -> DisplacementField:
+    """Takes the vectors' memory over where they are float32."""
+    try:
+        geometry = geometry_of(header)
         if not vectors.any():
             return DisplacementField(np.broadcast_to(np.float32(0), vectors.shape), geometry)
-        return DisplacementField(vectors.astype(np.float32) * LPS_SIGNS, geometry)
+        vectors = vectors.astype(np.float32, copy=False)
+        np.negative(vectors[..., :2], out=vectors[..., :2])  # LPS to RAS
+        return DisplacementField(vectors, geometry)
     except InvalidVolumeError as error:
         msg = f"{path}: {error}"
         raise InvalidVolumeError(msg) from error

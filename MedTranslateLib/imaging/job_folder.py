@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
@@ -18,8 +21,10 @@ from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import SYNTHETIC_NOTE, TranslationResult
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.field_files import read_field, write_field
+from MedTranslateLib.imaging.files import make_folder, output_error, write_json
+from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array, stream_nrrd
 from MedTranslateLib.imaging.reading import read_volume
-from MedTranslateLib.imaging.writing import make_folder, output_error, write_json, write_mask, write_volume
+from MedTranslateLib.imaging.writing import write_mask, write_volume
 
 REQUEST = "request.json"
 SOURCE = "source.nrrd"
@@ -44,8 +49,13 @@ class Job:
     source: Volume
 
 
-def write_job(folder: Path, job: Job) -> None:
+def write_job(folder: Path, job: Job, *, compress: bool = True) -> None:
     """Writes source and then request into a folder; results of an earlier run there are removed first.
+
+    Args:
+        folder: Folder of the job; made where there is none.
+        job: What the worker shall read.
+        compress: Whether the source is compressed; see `write_volume`.
 
     Raises:
         OutputError: If the folder holds something else, or cannot be written to.
@@ -61,7 +71,7 @@ def write_job(folder: Path, job: Job) -> None:
     (folder / RESULT).unlink(missing_ok=True)
     for name in (known | unfinished) - {RESULT}:
         _remove(folder / name)
-    write_volume(folder / SOURCE, job.source)
+    write_volume(folder / SOURCE, job.source, compress=compress)
     write_json(folder / REQUEST, job.request.to_json())
 
 
@@ -111,27 +121,41 @@ def write_result(folder: Path, result: TranslationResult) -> None:
         _remove(part)
 
 
-def read_result(folder: Path) -> TranslationResult:
+def read_result(folder: Path, allocate: Allocate = new_array) -> TranslationResult:
     """Reads a finished job back, after checking every file against its hash.
+
+    Args:
+        folder: The job folder.
+        allocate: Gives the memory for images and fields.
+
+    Returns:
+        The result; the arrays from `allocate` are its own.
 
     Raises:
         JobFolderError: If the job has no result.
         CorruptResultError: If a file is missing or was changed.
     """
     table = read_result_table(folder)
-    for name, file in table["files"].items():
-        _check_file(folder / file, table["sha256"][file], name)
-    uncertainty = read_volume(folder / FILES["uncertainty"]) if "uncertainty" in table["files"] else None
-    output = table["output"]
+
+    def checked(name: str) -> Path:
+        return _checked_file(folder, table, name)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # hashing and inflating let another thread run
+        translated = pool.submit(lambda: read_volume(checked("translated"), allocate))
+        forward = pool.submit(lambda: _read_field(checked("forward_field"), allocate))
+        inverse = pool.submit(lambda: _read_field(checked("inverse_field"), allocate))
+        sampled = "uncertainty" in table["files"]
+        uncertainty = pool.submit(lambda: read_volume(checked("uncertainty"), allocate) if sampled else None)
+        validity = pool.submit(lambda: _read_mask(checked("validity"), allocate))
     return TranslationResult(
-        translated=read_volume(folder / FILES["translated"]),
-        correspondence=read_correspondence(folder),
-        validity_kji=sitk.GetArrayFromImage(sitk.ReadImage(str(folder / FILES["validity"]))).astype(np.uint8),
-        uncertainty=uncertainty,
-        provenance=_read_table(folder / PROVENANCE, CorruptResultError),
-        output_name=output["name"],
-        output_modality=output["modality"],
-        output_scale=output["scale"],
+        translated=translated.result(),
+        correspondence=Correspondence(forward.result(), inverse.result(), Origin(table["correspondence"])),
+        validity_kji=validity.result(),
+        uncertainty=uncertainty.result(),
+        provenance=_read_table(checked("provenance"), CorruptResultError),
+        output_name=table["output"]["name"],
+        output_modality=table["output"]["modality"],
+        output_scale=table["output"]["scale"],
     )
 
 
@@ -147,11 +171,16 @@ def read_result_table(folder: Path) -> dict[str, Any]:
     return _read_table(folder / RESULT, CorruptResultError)
 
 
-def read_correspondence(folder: Path) -> Correspondence:
-    """Reads only the two fields of a finished job; see `read_result`."""
+def read_correspondence(folder: Path, allocate: Allocate = new_array) -> Correspondence:
+    """Reads only the two fields of a finished job; see `read_result`.
+
+    Args:
+        folder: The job folder.
+        allocate: Gives the memory for the vectors.
+    """
     origin = Origin(read_result_table(folder)["correspondence"])
-    forward = _read_field(folder / FILES["forward_field"])
-    return Correspondence(forward, _read_field(folder / FILES["inverse_field"]), origin)
+    forward = _read_field(folder / FILES["forward_field"], allocate)
+    return Correspondence(forward, _read_field(folder / FILES["inverse_field"], allocate), origin)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -197,9 +226,16 @@ def _result_table(job: str, part: Path, names: dict[str, str], result: Translati
     }
 
 
-def _read_field(path: Path) -> DisplacementField:
+def _read_mask(path: Path, allocate: Allocate) -> npt.NDArray[np.uint8]:
+    streamed = stream_nrrd(path, sitk.sitkUInt8, allocate)
+    if streamed is not None:
+        return streamed.array_kji
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.uint8)
+
+
+def _read_field(path: Path, allocate: Allocate) -> DisplacementField:
     try:
-        return read_field(path)
+        return read_field(path, allocate)
     except MedTranslateError as error:
         msg = f"The field {path} cannot be read: {error}"
         raise CorruptResultError(msg) from error
@@ -220,11 +256,15 @@ def _read_table(path: Path, kind: type[MedTranslateError]) -> dict[str, Any]:
     return table
 
 
-def _check_file(path: Path, expected: str, name: str) -> None:
+def _checked_file(folder: Path, table: Mapping[str, Any], name: str) -> Path:
+    """The file of a part, after its bytes were compared with what `result.json` states."""
+    path = folder / FILES[name]
+    expected = table["sha256"].get(FILES[name], "a file that is stated")
     got = sha256_of_file(path) if path.is_file() else "no file"
     if got != expected:
         msg = f"The {name} of this result ({path}) was changed or is missing: expected SHA-256 {expected}, got {got}."
         raise CorruptResultError(msg)
+    return path
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from MedTranslateLib.core.errors import InvalidVolumeError, SourceNotFoundError, SourceUnreadableError
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.geometry import geometry_of
+from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array, stream_nrrd
 
 READABLE = "NIfTI (.nii, .nii.gz), NRRD, MetaImage (.mha, .mhd) or a folder with one DICOM series"
 MODALITY_TAG = "0008|0060"
@@ -19,11 +20,12 @@ UNEVEN_SHARE = 0.02
 """Slice distances are rounded in headers; a missing slice is off by a whole distance."""
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, allocate: Allocate = new_array) -> Volume:
     """Reads a scalar 3-D image, or one slice, as float32 with its geometry in RAS.
 
     Args:
         path: Any file SimpleITK reads, or a folder that holds one DICOM series.
+        allocate: Gives the memory for the voxels of a file that `write_volume` wrote as .nrrd; others are copied.
 
     Raises:
         SourceNotFoundError: If nothing is there.
@@ -33,6 +35,9 @@ def read_volume(path: Path) -> Volume:
     if not path.exists():
         msg = f"{path} does not exist; expected {READABLE}."
         raise SourceNotFoundError(msg)
+    streamed = stream_nrrd(path, sitk.sitkFloat32, allocate)
+    if streamed is not None:
+        return Volume(streamed.array_kji, geometry_of(streamed.header), _stem(path), _modality(streamed.header))
     image = _read_series(path) if path.is_dir() else _read_file(path)
     return _volume_from(image, _stem(path))
 
@@ -111,10 +116,14 @@ def _volume_from(image: sitk.Image, name: str) -> Volume:
     if "complex" in image.GetPixelIDTypeAsString():
         msg = f"{name}: has complex values; expected a magnitude image."
         raise InvalidVolumeError(msg)
-    modality = image.GetMetaData(MODALITY_TAG).strip() if image.HasMetaDataKey(MODALITY_TAG) else None
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which Volume refuses
         array = sitk.GetArrayFromImage(image).astype(np.float32)
-    return Volume(array, geometry_of(image), name, modality or None)
+    return Volume(array, geometry_of(image), name, _modality(image))
+
+
+def _modality(header: sitk.Image | sitk.ImageFileReader) -> str | None:
+    stated = header.GetMetaData(MODALITY_TAG).strip() if header.HasMetaDataKey(MODALITY_TAG) else ""
+    return stated or None
 
 
 def _as_three_dimensions(image: sitk.Image, name: str) -> sitk.Image:

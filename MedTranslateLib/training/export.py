@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, Side, Training, write_manifest
 from MedTranslateLib.bundles.verify import sha256_of
-from MedTranslateLib.imaging.writing import make_folder
+from MedTranslateLib.imaging.files import make_folder
 from MedTranslateLib.methods.contract import Method
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.card import CardOptions
