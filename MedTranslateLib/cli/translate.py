@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from MedTranslateLib.cli.job import FinishedJob, request_for, run_translation
+from MedTranslateLib.core.errors import DoubtfulInputError
 from MedTranslateLib.imaging.job_folder import Job
 from MedTranslateLib.imaging.reading import read_volume
 
@@ -37,7 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Translates and says what was made."""
     source = read_volume(arguments.source)
     request = request_for(source, arguments.bundle, **run_options(arguments))
-    done = run_translation(Job(request, source), arguments.out, views=not arguments.no_views, debug=arguments.debug)
+    try:
+        done = run_translation(Job(request, source), arguments.out, views=not arguments.no_views, debug=arguments.debug)
+    except DoubtfulInputError as error:
+        msg = f"{error} Give --accept-doubtful to translate it anyway."
+        raise DoubtfulInputError(msg) from error
     tell(done)
     return 0
 

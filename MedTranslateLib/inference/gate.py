@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedTranslateLib.bundles.manifest import Manifest
-from MedTranslateLib.core.errors import InputGateError
+from MedTranslateLib.core.errors import DoubtfulInputError, InputGateError
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.geometry import Plane, foreground_bounds_ijk, foreground_threshold, source_axes
 
@@ -57,15 +57,16 @@ def pass_gate(report: GateReport, *, accept_doubtful: bool) -> None:
     """Lets a run go on, or says why not.
 
     Raises:
-        InputGateError: If the volume was refused, or is doubtful and that was not accepted.
+        InputGateError: If the volume was refused.
+        DoubtfulInputError: If it is doubtful and that was not accepted.
     """
     why = " ".join(report.reasons)
     if report.verdict is Verdict.REFUSED:
         msg = f"This image does not fit the bundle. {why}"
         raise InputGateError(msg)
     if report.verdict is Verdict.DOUBTFUL and not accept_doubtful:
-        msg = f"It is doubtful whether this image fits the bundle. {why} Give --accept-doubtful to translate it anyway."
-        raise InputGateError(msg)
+        msg = f"It is doubtful whether this image fits the bundle. {why}"
+        raise DoubtfulInputError(msg)
 
 
 def _refusals(source: Volume, manifest: Manifest) -> list[str]:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import MedTranslateLib
-from MedTranslateLib.core import errors
-from MedTranslateLib.core.errors import CorruptResultError, MedTranslateError, WorkerDiedError
+from MedTranslateLib.core.errors import WorkerDiedError
 from MedTranslateLib.core.messages import Done, Failure, Message, from_line
-from MedTranslateLib.imaging.job_folder import RESULT, read_result_table
+from MedTranslateLib.imaging.finished_job import checked_result
 
 WORKING_FOLDER = Path(MedTranslateLib.__file__).resolve().parent.parent
 """From a source tree the package can only be imported from the folder that holds it."""
@@ -56,32 +55,6 @@ def messages_of(process: subprocess.Popen[str]) -> Iterator[Message]:
         message = from_line(line)
         if message is not None:
             yield message
-
-
-def checked_result(folder: Path, exit_code: int, failure: Failure | None) -> Path:
-    """The result of an ended worker; both its exit code and the result itself must say so.
-
-    Raises:
-        MedTranslateError: See `run_job`.
-    """
-    if failure is not None:
-        raise error_of(failure)
-    if exit_code != 0:
-        msg = f"The worker ended with exit code {exit_code} and no result. It may have run out of memory."
-        raise WorkerDiedError(msg)
-    if not (folder / RESULT).is_file():
-        msg = f"The worker reported success, but {folder / RESULT} is missing."
-        raise CorruptResultError(msg)
-    read_result_table(folder)
-    return folder / RESULT
-
-
-def error_of(failure: Failure) -> MedTranslateError:
-    """The error class that the failure's code names, with its message."""
-    for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, MedTranslateError) and kind.code == failure.code:
-            return kind(failure.message)
-    return MedTranslateError(failure.message)
 
 
 class WarmWorker:

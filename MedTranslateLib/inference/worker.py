@@ -3,6 +3,7 @@
 python -m MedTranslateLib.inference.worker JOB_FOLDER     one job; exit code 0 only with a complete result
 python -m MedTranslateLib.inference.worker --serve        one job folder a line of standard input, network kept
 
+With --serve --end-with-parent, closing standard input ends the process and its children at once, also in a job.
 Exit codes: 0 done, 1 our mistake, 2 the user's mistake.
 """
 
@@ -13,35 +14,38 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from MedTranslateLib.bundles.store import default_store
-from MedTranslateLib.core.errors import MedTranslateError
-from MedTranslateLib.core.messages import Done, Failure, Log, Message, to_line
-from MedTranslateLib.imaging.job_folder import RESULT, read_request, read_source, write_result
-from MedTranslateLib.inference.devices import choose_device
-from MedTranslateLib.inference.gate import inspect, pass_gate
-from MedTranslateLib.inference.pipeline import translate
-from MedTranslateLib.inference.progress import ProgressTeller
-from MedTranslateLib.inference.weights import BundleCache
+from MedTranslateLib.core.errors import DependencyMissingError, MedTranslateError
+from MedTranslateLib.core.messages import Done, Failure, Message, Progress, to_line
+from MedTranslateLib.inference.standard_input import end_with_children, lines, lines_while_parent_lives
+
+if TYPE_CHECKING:
+    from MedTranslateLib.inference.job import JobTranslator
 
 
 class Worker:
-    """Runs jobs one after the other and keeps the last network loaded."""
+    """Answers for jobs: tells what happens in messages, whatever happens."""
 
     def __init__(self, out: TextIO, *, debug: bool = False) -> None:
         self._out = out
         self._debug = debug
-        self._bundles = BundleCache()
+        self._translator: JobTranslator | None = None
 
     def run(self, folder: Path) -> int:
         """Runs one job and returns the exit code; every error is told as an `error` event, never raised."""
-        started = time.perf_counter()
+        self.say(Progress(folder.name, "read", 0, 1))
         try:
-            result = self._translate(folder)
+            translator = self._loaded()
+            started = time.perf_counter()
+            result = translator.run(folder, self.say)
         except MedTranslateError as error:
             return self._fail(folder, error.code, str(error), 2 if error.users_mistake else 1)
+        except ImportError as error:
+            msg = f"The background process cannot load what it needs ({error}). Install it, then try again."
+            return self._fail(folder, DependencyMissingError.code, msg, 2)
         except MemoryError:
             msg = "There is not enough memory for this volume. Close other programs or crop the volume."
             return self._fail(folder, "memory", msg, 1)
@@ -56,21 +60,13 @@ class Worker:
         self._out.write(to_line(message) + "\n")
         self._out.flush()
 
-    def _translate(self, folder: Path) -> Path:
-        progress = ProgressTeller(folder.name, self.say)
-        progress("read", 0, 1)
-        request, source = read_request(folder), read_source(folder)
-        device = choose_device(request.device)
-        entry = default_store().find(request.bundle)
-        gate = inspect(source, entry.manifest, reverse=request.reverse)
-        pass_gate(gate, accept_doubtful=request.accept_doubtful)
-        bundle = self._bundles.load(entry.folder, device)
-        self.say(Log(folder.name, f"{bundle.manifest.name} {bundle.manifest.version} on {bundle.device}"))
-        result = translate(request, source, bundle, gate, progress)
-        progress("write", 0, 1)
-        write_result(folder, result)
-        progress("write", 1, 1)
-        return folder / RESULT
+    def _loaded(self) -> JobTranslator:
+        if self._translator is None:
+            # Not at file scope: it takes seconds, in which the parent is watched and the user has read a first message.
+            from MedTranslateLib.inference.job import JobTranslator  # noqa: PLC0415
+
+            self._translator = JobTranslator()
+        return self._translator
 
     def _fail(self, folder: Path, code: str, message: str, exit_code: int) -> int:
         if self._debug:
@@ -84,16 +80,28 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker", description=__doc__)
     parser.add_argument("job_folder", type=Path, nargs="?")
     parser.add_argument("--serve", action="store_true", help="take job folders from standard input, one a line")
+    parser.add_argument("--end-with-parent", action="store_true", help="with --serve: end at once when input closes")
     parser.add_argument("--debug", action="store_true", help="print tracebacks to standard error")
     arguments = parser.parse_args(argv)
     if arguments.serve == (arguments.job_folder is not None):
         parser.error("give either a JOB_FOLDER or --serve")
+    if arguments.end_with_parent and not arguments.serve:
+        parser.error("--end-with-parent belongs to --serve")
     worker = Worker(_protocol_stream(), debug=arguments.debug)
-    if not arguments.serve:
-        return worker.run(arguments.job_folder)
-    for line in sys.stdin:
-        if line.strip():
-            worker.run(Path(line.rstrip("\r\n")))
+    if arguments.end_with_parent:
+        try:
+            _serve(worker, lines_while_parent_lives())
+        finally:  # the output may be closed before the input: then writing fails first
+            end_with_children()
+    if arguments.serve:
+        return _serve(worker, lines())
+    return worker.run(arguments.job_folder)
+
+
+def _serve(worker: Worker, folders: Iterable[str]) -> int:
+    for folder in folders:
+        if folder.strip():
+            worker.run(Path(folder))
     return 0
 
 

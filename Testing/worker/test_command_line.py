@@ -13,9 +13,10 @@ import SimpleITK as sitk
 from MedTranslateLib.cli.main import main
 from MedTranslateLib.core.errors import OutputError
 from MedTranslateLib.core.volume import Volume
+from MedTranslateLib.imaging.files import write_json
 from MedTranslateLib.imaging.job_folder import read_result
 from MedTranslateLib.imaging.reading import read_volume
-from MedTranslateLib.imaging.writing import write_json, write_volume
+from MedTranslateLib.imaging.writing import write_volume
 
 RESULT_FILES = {
     "request.json",
