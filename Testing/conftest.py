@@ -97,6 +97,14 @@ def make_bundle(tmp_path: Path):
     return make
 
 
+@pytest.fixture
+def make_manifest():
+    """A card without files: `make_manifest(name=..., method=..., ...)`."""
+    from MedTranslateLib.bundles.manifest import Manifest
+
+    return lambda **changes: Manifest(**{**tiny_manifest("tiny", "identity", {}), "files": {}, **changes})
+
+
 def tiny_manifest(name: str, method: str, options: dict) -> dict:
     """Values of a manifest without its files."""
     from MedTranslateLib.bundles.manifest import Metrics, Scale, Side, Training
