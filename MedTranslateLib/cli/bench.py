@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,20 +16,28 @@ import numpy as np
 from MedTranslateLib.bundles.manifest import Manifest
 from MedTranslateLib.bundles.store import default_store
 from MedTranslateLib.cli.job import request_for
+from MedTranslateLib.core.errors import DependencyMissingError
 from MedTranslateLib.core.messages import Message
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.job_folder import Job, read_result, write_job
 from MedTranslateLib.imaging.phantom import head_phantom
-from MedTranslateLib.inference.runner import WarmWorker
+from MedTranslateLib.inference.runner import WORKING_FOLDER, WarmWorker
 
 SLICES = 100
 NOISE = 10.0
 """Standard deviation; the phantom is about 900 bright."""
+CURSOR_BENCH = "MedTranslateLib.mrml.cursor_bench"
+NO_SLICER = 3
+"""The exit code of that child process without slicer-core."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("what", choices=("pipeline",), help="pipeline: 100 slices in a warm worker")
+    parser.add_argument(
+        "what",
+        choices=("pipeline", "cursor"),
+        help="pipeline: 100 slices in a warm worker; cursor: the linked cursor on a 256x256x100 field (slicer-core)",
+    )
     parser.add_argument("--bundle", default="bidpm-brain-t1-flair", help="default: bidpm-brain-t1-flair")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda:0 or mps (default auto)")
     parser.add_argument("--slices", type=int, default=SLICES, metavar="N", help=f"default {SLICES}")
@@ -45,6 +54,26 @@ class Timing:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Prints the figures of what was asked for."""
+    return _run_cursor() if arguments.what == "cursor" else _run_pipeline(arguments)
+
+
+def _run_cursor() -> int:
+    """Times the linked cursor in a child process, because only that may load Slicer's core, and passes on its answer.
+
+    Raises:
+        DependencyMissingError: If slicer-core is not installed.
+    """
+    command = [sys.executable, "-m", CURSOR_BENCH]
+    done = subprocess.run(command, cwd=WORKING_FOLDER, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode == NO_SLICER:
+        raise DependencyMissingError(done.stderr.strip())
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    return done.returncode
+
+
+def _run_pipeline(arguments: argparse.Namespace) -> int:
     """Runs a small job to warm the worker, then the measured one."""
     manifest = default_store().find(arguments.bundle).manifest
     with tempfile.TemporaryDirectory() as folder, WarmWorker() as worker:

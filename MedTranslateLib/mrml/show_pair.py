@@ -1,0 +1,28 @@
+"""A pair of points in, the slices of both sides moved through them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slicer
+
+from MedTranslateLib.mrml.layout import Side, side_of_view, slice_views
+from MedTranslateLib.mrml.scene import ResultNodes
+
+
+def show_pair(
+    scene: slicer.vtkMRMLScene, nodes: ResultNodes, source_ras: Sequence[float], output_ras: Sequence[float]
+) -> None:
+    """Moves the views of the source to one point and those of the output to the other, without centring them.
+
+    Args:
+        scene: Scene that has the views.
+        nodes: The result that is looked at.
+        source_ras: Point of the source in RAS mm.
+        output_ras: Point of the output in RAS mm.
+    """
+    points = {Side.SOURCE: source_ras, Side.OUTPUT: output_ras}
+    for view in slice_views(scene):
+        side = side_of_view(view, nodes)
+        if side is not None:
+            view.JumpSliceByOffsetting(*points[side])
