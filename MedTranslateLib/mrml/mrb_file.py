@@ -13,8 +13,8 @@ from pathlib import Path
 import slicer
 
 from MedTranslateLib.core.errors import CorruptResultError
+from MedTranslateLib.imaging.files import output_error
 from MedTranslateLib.imaging.job_folder import FILES, SOURCE, read_result, read_source
-from MedTranslateLib.imaging.writing import output_error
 from MedTranslateLib.mrml.layout import add_compare_views, show_in_views
 from MedTranslateLib.mrml.scene import ResultNodes, add_result, add_source
 

@@ -9,21 +9,29 @@ from typing import Any
 
 import slicer
 
-from MedTranslateLib.core.correspondence import DisplacementField
+from MedTranslateLib.core.correspondence import Origin
+from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.display import (
-    DisplayRange,
+    HOUNSFIELD_UNIT,
     output_range,
     source_contrast,
     source_range,
     uncertainty_range,
 )
+from MedTranslateLib.mrml.names import ResultNames, named_by_user, names_of_result
+from MedTranslateLib.mrml.scene_change import all_or_nothing
+from MedTranslateLib.mrml.study import put_beside_source
 from MedTranslateLib.mrml.transforms import transform_node_from_field
 from MedTranslateLib.mrml.volumes import label_node_from_mask, node_from_volume
 
 ATTRIBUTE_PREFIX = "MedTranslate."
+VOLUME = "vtkMRMLScalarVolumeNode"
+OUTPUT_COLOURS = "vtkMRMLColorTableNodeGrey"
 UNCERTAINTY_COLOURS = "vtkMRMLColorTableNodeIron"
+HOUNSFIELD_CODE = ("[hnsf'U]", "UCUM", "Hounsfield unit")
+NO_UNIT_CODE = ("1", "UCUM", "no units")
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ class ResultNodes:
         forward: Transform node; from parent, it maps a point of the output to the point of the source it came from.
         inverse: The other way.
         validity: 1 where the model saw the source.
-        uncertainty: Standard deviation of the samples; None for a single sample.
-        provenance: Text node with `provenance.json`.
+        uncertainty: Standard deviation of the samples; None for a single sample, or where it was deleted.
+        provenance: Text node with `provenance.json`; None where it was deleted.
     """
 
     source: slicer.vtkMRMLScalarVolumeNode
@@ -46,7 +54,7 @@ class ResultNodes:
     inverse: slicer.vtkMRMLGridTransformNode
     validity: slicer.vtkMRMLLabelMapVolumeNode
     uncertainty: slicer.vtkMRMLScalarVolumeNode | None
-    provenance: slicer.vtkMRMLTextNode
+    provenance: slicer.vtkMRMLTextNode | None
 
     def roles(self) -> Iterator[tuple[str, slicer.vtkMRMLNode]]:
         """Name and node of each part that there is."""
@@ -59,51 +67,48 @@ class ResultNodes:
 def add_source(scene: slicer.vtkMRMLScene, source: Volume, result: TranslationResult) -> slicer.vtkMRMLScalarVolumeNode:
     """Adds the source as a node, for a scene that does not hold it yet."""
     contrast = source_contrast(source, result)
-    node = node_from_volume(scene, source, f"{source.name} ({contrast})" if contrast else source.name)
-    set_window(node, source_range(source))
-    return node
+    name = f"{source.name} ({contrast})" if contrast else source.name
+    return node_from_volume(scene, source, name, source_range(source))
 
 
-def add_result(
-    scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode, source_name: str, result: TranslationResult
+def add_result(  # noqa: PLR0913  # the last two are choices that most callers leave open
+    scene: slicer.vtkMRMLScene,
+    source: slicer.vtkMRMLScalarVolumeNode,
+    source_name: str,
+    result: TranslationResult,
+    *,
+    run: str | None = None,
+    output_name: str | None = None,
 ) -> ResultNodes:
-    """Adds the nodes of a result beside the source node, which is not changed.
+    """Adds the nodes of a result beside the source node, which is not changed; all of them, or none.
 
     Args:
         scene: Scene that holds `source`.
         source: The node that was translated.
         source_name: How the source is called in the names of the new nodes.
-        result: What was made of it.
+        result: What was made of it. Arrays in `vtk_memory` become the nodes' own; others are copied.
+        run: "2" for the second result of this source by this bundle; None counts those in the scene.
+        output_name: The user's own name for the output; None for one that tells source, bundle and run.
 
     Returns:
         The new nodes and `source`.
+
+    Raises:
+        InvalidVolumeError: If the source is not in the scene (any more).
     """
-    bundle = result.provenance.get("bundle", {}).get("name", "unknown bundle")
-    name = f"{result.output_name} of {source_name}"
-    output = node_from_volume(scene, result.translated, f"{name} by {bundle} (SYNTHETIC)")
-    set_window(output, output_range(result))
-    nodes = ResultNodes(
-        source=source,
-        output=output,
-        forward=_field_node(scene, result, result.correspondence.forward, f"Output to source: {name}"),
-        inverse=_field_node(scene, result, result.correspondence.inverse, f"Source to output: {name}"),
-        validity=label_node_from_mask(
-            scene, result.validity_kji, result.translated.geometry, f"Seen by the model: {name}"
-        ),
-        uncertainty=_uncertainty_node(scene, result, f"Uncertainty: {name}"),
-        provenance=_provenance_node(scene, result, f"Provenance: {name}"),
-    )
-    _set_references(nodes)
-    _set_attributes(nodes, result)
-    _put_into_study(scene, nodes, f"{source_name}: {result.output_name} by {bundle}")
+    if source.GetScene() is not scene:
+        msg = f"The source {source_name!r} was deleted from the scene in the meantime; nothing was added."
+        raise InvalidVolumeError(msg)
+    run = run or _next_run(scene, source, _bundle_of(result))
+    names = names_of_result(result.output_name, source_name, _bundle_of(result), run)
+    if output_name:
+        names = named_by_user(names, output_name)
+    with all_or_nothing(scene):
+        nodes = _add_nodes(scene, source, result, names)
+        _set_references(nodes)
+        _set_attributes(nodes, result, run)
+        put_beside_source(source, [node for role, node in nodes.roles() if role != "source"], names.study)
     return nodes
-
-
-def set_window(node: slicer.vtkMRMLScalarVolumeNode, shown: DisplayRange) -> None:
-    """Fixes the window of a volume node to a range, so that Slicer does not choose one from the voxels."""
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(shown.low, shown.high)
 
 
 def attributes_of(table: Mapping[str, Any], prefix: str = ATTRIBUTE_PREFIX) -> Iterator[tuple[str, str]]:
@@ -115,12 +120,41 @@ def attributes_of(table: Mapping[str, Any], prefix: str = ATTRIBUTE_PREFIX) -> I
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
-def _field_node(
-    scene: slicer.vtkMRMLScene, result: TranslationResult, field: DisplacementField, name: str
-) -> slicer.vtkMRMLGridTransformNode:
-    node = transform_node_from_field(scene, field, name)
-    node.SetAttribute(f"{ATTRIBUTE_PREFIX}correspondence", result.correspondence.origin.value)
-    return node
+def _bundle_of(result: TranslationResult) -> str:
+    return str(result.provenance.get("bundle", {}).get("name", "unknown bundle"))
+
+
+def _next_run(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode, bundle: str) -> str:
+    """One more than the highest number of this source and bundle, so that no name is given twice."""
+    outputs = (scene.GetNthNodeByClass(n, VOLUME) for n in range(scene.GetNumberOfNodesByClass(VOLUME)))
+    earlier = [
+        node.GetAttribute(f"{ATTRIBUTE_PREFIX}run_number") or "1"
+        for node in outputs
+        if node.GetAttribute(f"{ATTRIBUTE_PREFIX}bundle.name") == bundle
+        and node.GetNodeReferenceID(f"{ATTRIBUTE_PREFIX}source") == source.GetID()
+    ]
+    return str(max((int(number) for number in earlier if number.isdecimal()), default=0) + 1)
+
+
+def _add_nodes(
+    scene: slicer.vtkMRMLScene,
+    source: slicer.vtkMRMLScalarVolumeNode,
+    result: TranslationResult,
+    names: ResultNames,
+) -> ResultNodes:
+    fields_of, geometry = result.correspondence, result.translated.geometry
+    still = ", identity" if fields_of.origin is Origin.IDENTITY else ""
+    output = node_from_volume(scene, result.translated, names.output, output_range(result))
+    output.GetDisplayNode().SetAndObserveColorNodeID(OUTPUT_COLOURS)
+    return ResultNodes(
+        source=source,
+        output=output,
+        forward=transform_node_from_field(scene, fields_of.forward, names.part(f"Output to source{still}")),
+        inverse=transform_node_from_field(scene, fields_of.inverse, names.part(f"Source to output{still}")),
+        validity=label_node_from_mask(scene, result.validity_kji, geometry, names.part("Seen by the model")),
+        uncertainty=_uncertainty_node(scene, result, names.part("Uncertainty")),
+        provenance=_provenance_node(scene, result, names.part("Provenance")),
+    )
 
 
 def _uncertainty_node(
@@ -128,8 +162,7 @@ def _uncertainty_node(
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
     if result.uncertainty is None:
         return None
-    node = node_from_volume(scene, result.uncertainty, name)
-    set_window(node, uncertainty_range(result.uncertainty, result))
+    node = node_from_volume(scene, result.uncertainty, name, uncertainty_range(result.uncertainty, result))
     node.GetDisplayNode().SetAndObserveColorNodeID(UNCERTAINTY_COLOURS)
     return node
 
@@ -155,40 +188,30 @@ def _set_references(nodes: ResultNodes) -> None:
             nodes.output.SetNodeReferenceID(f"{ATTRIBUTE_PREFIX}{role}", node.GetID())
 
 
-def _set_attributes(nodes: ResultNodes, result: TranslationResult) -> None:
+def _set_attributes(nodes: ResultNodes, result: TranslationResult, run: str) -> None:
     for role, node in nodes.roles():
         if role != "source":
             node.SetAttribute(f"{ATTRIBUTE_PREFIX}role", role)
+    origin = result.correspondence.origin.value
     stated = {
-        "synthetic": "true",
         "scale": result.output_scale,
         "output_name": result.output_name,
         "output_modality": result.output_modality,
-        "correspondence": result.correspondence.origin.value,
+        "correspondence": origin,
+        "run_number": run,
     }
     for name, value in attributes_of({**result.provenance, **stated}):
         nodes.output.SetAttribute(name, value)
+    for field in (nodes.forward, nodes.inverse):
+        field.SetAttribute(f"{ATTRIBUTE_PREFIX}correspondence", origin)
+    for image in (nodes.output, nodes.uncertainty):
+        if image is not None:
+            image.SetAttribute(f"{ATTRIBUTE_PREFIX}synthetic", "true")  # either is labelled in every view
+            _set_unit(image, output_range(result).unit)
 
 
-def _put_into_study(scene: slicer.vtkMRMLScene, nodes: ResultNodes, study_name: str) -> None:
-    """Puts the new nodes into the source's study, or all nodes into a new one."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.GetItemByDataNode(nodes.source)
-    study = hierarchy.GetItemAncestorAtLevel(item, "Study") if item else 0
-    new_study = not study
-    if new_study:
-        study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), study_name)
-        hierarchy.SetItemOwnerPluginName(study, "Folder")
-    for role, node in nodes.roles():
-        if role != "source" or new_study:
-            item = hierarchy.CreateItem(study, node)
-            hierarchy.SetItemOwnerPluginName(item, _hierarchy_plugin(node))
-
-
-def _hierarchy_plugin(node: slicer.vtkMRMLNode) -> str:
-    """The part of Slicer that shows such a node in the data tree; without an application nobody fills it in."""
-    if node.IsA("vtkMRMLLabelMapVolumeNode"):
-        return "LabelMaps"
-    if node.IsA("vtkMRMLVolumeNode"):
-        return "Volumes"
-    return "Transforms" if node.IsA("vtkMRMLTransformNode") else "Texts"
+def _set_unit(node: slicer.vtkMRMLScalarVolumeNode, unit: str) -> None:
+    node.SetAttribute(f"{ATTRIBUTE_PREFIX}unit", unit)
+    coded = slicer.vtkCodedEntry()
+    coded.SetValueSchemeMeaning(*(HOUNSFIELD_CODE if unit == HOUNSFIELD_UNIT else NO_UNIT_CODE))
+    node.SetVoxelValueUnits(coded)

@@ -31,7 +31,10 @@ def transform_node_from_field(
 
 
 def grid_transform(field: DisplacementField) -> slicer.vtkOrientedGridTransform:
-    """A VTK transform with a float32 copy of the vectors; reading a file into a node would make them double."""
+    """A VTK transform with the vectors as float32; reading a file into a node would make them double.
+
+    Vectors in memory from `vtk_memory` become the transform's own, others are copied.
+    """
     geometry = field.geometry
     image = image_from_array(field.vectors_kji_ras, components=3)
     image.SetSpacing(geometry.spacing_mm.tolist())

@@ -6,32 +6,49 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import vtk_to_numpy
 
 from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.volume import FloatArray, Geometry, Volume
+from MedTranslateLib.imaging.display import DisplayRange
+from MedTranslateLib.mrml.voxel_memory import vtk_array_from
 
 
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """Copies the voxels of a node, of any scalar type, as float32 with their IJK-to-RAS matrix.
+    """Copies the voxels of a node, of any scalar type, as float32 with the node's own IJK-to-RAS matrix.
 
     Args:
-        node: Volume node without a parent transform.
+        node: Volume node. A parent transform is left out; `source.volume_of_source` applies it.
 
     Returns:
         A volume that does not share memory with the node.
 
     Raises:
-        InvalidVolumeError: If it has no image, several components a voxel, a parent transform, or unusable values.
+        InvalidVolumeError: If it has no image, several components a voxel, or unusable values.
     """
-    name = node.GetName() or "volume"
-    _check_node(node, name)
-    image = node.GetImageData()
-    scalars = vtk_to_numpy(image.GetPointData().GetScalars())
-    columns, rows, slices = image.GetDimensions()
-    # A copy: the node may change its voxels later, a Volume must not.
-    array_kji = scalars.reshape(slices, rows, columns).astype(np.float32, copy=True)
-    return Volume(array_kji, geometry_of_node(node), name)
+    check_image(node)
+    return Volume(_voxels(node), geometry_of_node(node), name_of_node(node))
+
+
+def name_of_node(node: slicer.vtkMRMLNode) -> str:
+    """How messages call a node."""
+    return node.GetName() or "volume"
+
+
+def check_image(node: slicer.vtkMRMLVolumeNode) -> None:
+    """Checks that a volume node holds one value a voxel and at least one voxel; voxels are not looked at.
+
+    Raises:
+        InvalidVolumeError: If it does not.
+    """
+    name, image = name_of_node(node), node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        msg = f"{name}: the volume node has no image; expected one with voxels. Load the image first."
+        raise InvalidVolumeError(msg)
+    if image.GetNumberOfScalarComponents() != 1:
+        got = image.GetNumberOfScalarComponents()
+        msg = f"{name}: has {got} components a voxel (colour or vector image); expected 1. Split it first."
+        raise InvalidVolumeError(msg)
 
 
 def geometry_of_node(node: slicer.vtkMRMLVolumeNode) -> Geometry:
@@ -41,27 +58,41 @@ def geometry_of_node(node: slicer.vtkMRMLVolumeNode) -> Geometry:
     return Geometry(node.GetImageData().GetDimensions(), array_from_matrix(matrix))
 
 
-def node_from_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+def node_from_volume(
+    scene: slicer.vtkMRMLScene, volume: Volume, name: str, shown: DisplayRange | None = None
+) -> slicer.vtkMRMLScalarVolumeNode:
     """Adds a float32 volume node with the volume's geometry, kept to rounding also where it is oblique or left-handed.
 
     Args:
         scene: Scene to add the node to.
         volume: Voxels and geometry.
         name: Name of the node.
+        shown: Intensities shown as black and white; None lets Slicer choose them from the voxels.
 
     Returns:
-        The new node; it has a display node and a copy of the voxels.
+        The new node; it has a display node and the voxels, see `image_from_array`.
     """
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.CreateDefaultDisplayNodes()
+    if shown is not None:
+        set_window(node, shown)
     _fill(node, volume.array_kji, volume.geometry)
     return node
+
+
+def set_window(node: slicer.vtkMRMLScalarVolumeNode, shown: DisplayRange) -> None:
+    """Fixes the window of a volume node to a range, so that Slicer does not choose one from the voxels."""
+    display = node.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(shown.low, shown.high)
 
 
 def label_node_from_mask(
     scene: slicer.vtkMRMLScene, mask_kji: npt.NDArray[np.uint8], geometry: Geometry, name: str
 ) -> slicer.vtkMRMLLabelMapVolumeNode:
-    """Adds a label map node with a copy of the mask."""
+    """Adds a label map node; for its voxels see `image_from_array`. No view shows it before it is chosen there."""
     node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    node.CreateDefaultDisplayNodes()
     _fill(node, mask_kji, geometry)
     return node
 
@@ -79,41 +110,30 @@ def array_from_matrix(matrix: vtk.vtkMatrix4x4) -> npt.NDArray[np.float64]:
 
 
 def image_from_array(array_kji: FloatArray | npt.NDArray[np.uint8], components: int = 1) -> vtk.vtkImageData:
-    """An image with a copy of the array, origin 0 and spacing 1.
+    """An image with the values of an array, origin 0 and spacing 1.
 
     Args:
         array_kji: (slices, rows, columns), or (slices, rows, columns, components); the type is kept.
         components: Values a voxel.
 
     Returns:
-        The image, i fastest, as VTK has it.
+        The image, i fastest, as VTK has it. Memory from `vtk_memory` becomes the image's own, other is copied.
     """
     image = vtk.vtkImageData()
     image.SetDimensions(array_kji.shape[2], array_kji.shape[1], array_kji.shape[0])
-    scalars = numpy_to_vtk(np.ascontiguousarray(array_kji).reshape(-1, components), deep=True)
-    image.GetPointData().SetScalars(scalars)
+    image.GetPointData().SetScalars(vtk_array_from(array_kji, components))
     return image
 
 
 def _fill(node: slicer.vtkMRMLVolumeNode, array_kji: FloatArray | npt.NDArray[np.uint8], geometry: Geometry) -> None:
-    node.SetAndObserveImageData(image_from_array(array_kji))
     node.SetIJKToRASMatrix(matrix_from_array(geometry.ijk_to_ras))
-    node.CreateDefaultDisplayNodes()
+    node.SetAndObserveImageData(image_from_array(array_kji))
 
 
-def _check_node(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> None:
+def _voxels(node: slicer.vtkMRMLScalarVolumeNode) -> npt.NDArray[np.float32]:
     image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        msg = f"{name}: the volume node has no image; expected one with voxels. Load the image first."
-        raise InvalidVolumeError(msg)
-    if image.GetNumberOfScalarComponents() != 1:
-        got = image.GetNumberOfScalarComponents()
-        msg = f"{name}: has {got} components a voxel (colour or vector image); expected 1. Split it first."
-        raise InvalidVolumeError(msg)
-    if node.GetParentTransformNode() is not None:
-        transform = node.GetParentTransformNode().GetName()
-        msg = (
-            f"{name}: is moved by the transform {transform!r}, which its voxel-to-patient matrix does not contain. "
-            "Harden the transform first (Data module, right click on the transform, Harden transform)."
-        )
-        raise InvalidVolumeError(msg)
+    columns, rows, slices = image.GetDimensions()
+    scalars = vtk_to_numpy(image.GetPointData().GetScalars())
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which Volume refuses
+        # A copy: the node may change its voxels later, a Volume must not.
+        return scalars.reshape(slices, rows, columns).astype(np.float32, copy=True)

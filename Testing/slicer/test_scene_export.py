@@ -27,7 +27,8 @@ from MedTranslateLib.mrml.scene_export import EXIT_NO_SLICER, EXIT_USERS_MISTAKE
 from MedTranslateLib.mrml.volumes import geometry_of_node, volume_from_node
 
 REPOSITORY = Path(__file__).parents[2]
-OUTPUT_NAME = "FLAIR of case 7 by some-bundle (SYNTHETIC)"
+LABEL = "FLAIR of case 7 by some-bundle"
+OUTPUT_NAME = f"{LABEL} (SYNTHETIC)"
 AWKWARD = 'a:b;c "d" <e>\nsecond line \N{GREEK SMALL LETTER MU}'
 PROVENANCE: dict[str, Any] = {
     "bundle": {"name": "some-bundle", "version": "1.2.3"},
@@ -114,13 +115,13 @@ def test_volumes_come_back_with_their_voxels_and_their_place(reopened: Callable)
     for name, volume in (
         ("case 7 (T1)", source),
         (OUTPUT_NAME, result.translated),
-        ("Uncertainty: FLAIR of case 7", result.uncertainty),
+        (f"Uncertainty: {LABEL}", result.uncertainty),
     ):
         back = volume_from_node(named(scene, name))
         assert volume is not None
         assert back.geometry.same_grid(geometry)
         np.testing.assert_array_equal(back.array_kji, volume.array_kji)
-    mask = named(scene, "Seen by the model: FLAIR of case 7")
+    mask = named(scene, f"Seen by the model: {LABEL}")
     assert mask.IsA("vtkMRMLLabelMapVolumeNode")
     np.testing.assert_array_equal(volume_from_node(mask).array_kji, result.validity_kji)
 
@@ -144,7 +145,7 @@ def test_both_fields_map_points_as_before(reopened: Callable) -> None:
     points = geometry.ras_from_ijk(indices)
     correspondence = result.correspondence
     for name, field in (("Output to source", correspondence.forward), ("Source to output", correspondence.inverse)):
-        transform = named(scene, f"{name}: FLAIR of case 7").GetTransformFromParent()
+        transform = named(scene, f"{name}: {LABEL}").GetTransformFromParent()
         mapped = np.array([transform.TransformPoint(point) for point in points])
         i, j, k = indices.T
         np.testing.assert_allclose(mapped, points + field.vectors_kji_ras[k, j, i], atol=1e-4)
@@ -154,11 +155,11 @@ def test_both_fields_map_points_as_before(reopened: Callable) -> None:
 def test_an_identity_moves_nothing(reopened: Callable) -> None:
     geometry = oblique(1.0)
     scene = reopened(*case_of(geometry, correspondence=Correspondence.identity(geometry), uncertainty=None))
-    node = named(scene, "Output to source: FLAIR of case 7")
+    node = named(scene, f"Output to source, identity: {LABEL}")
     point = geometry.ras_from_ijk([3.3, 4.4, 2.2])
     np.testing.assert_allclose(node.GetTransformFromParent().TransformPoint(point), point, atol=1e-9)
     assert node.GetAttribute("MedTranslate.correspondence") == "identity"
-    assert scene.GetFirstNodeByName("Uncertainty: FLAIR of case 7") is None
+    assert scene.GetFirstNodeByName(f"Uncertainty: {LABEL}") is None
 
 
 def test_a_single_slice_comes_back(reopened: Callable) -> None:
@@ -198,15 +199,15 @@ def test_the_views_show_source_and_output_in_groups_that_do_not_move_together(re
 def test_fields_and_parts_refer_to_their_images(reopened: Callable) -> None:
     scene = reopened(*case_of(oblique(1.0)))
     source, output = named(scene, "case 7 (T1)"), named(scene, OUTPUT_NAME)
-    forward = named(scene, "Output to source: FLAIR of case 7")
-    inverse = named(scene, "Source to output: FLAIR of case 7")
+    forward = named(scene, f"Output to source: {LABEL}")
+    inverse = named(scene, f"Source to output: {LABEL}")
     moving, fixed = forward.GetMovingNodeReferenceRole(), forward.GetFixedNodeReferenceRole()
     assert (forward.GetNodeReference(moving), forward.GetNodeReference(fixed)) == (source, output)
     assert (inverse.GetNodeReference(moving), inverse.GetNodeReference(fixed)) == (output, source)
     assert output.GetNodeReference("MedTranslate.source") == source
     assert output.GetNodeReference("MedTranslate.forward") == forward
     assert output.GetNodeReference("MedTranslate.inverse") == inverse
-    assert output.GetNodeReference("MedTranslate.validity").GetName() == "Seen by the model: FLAIR of case 7"
+    assert output.GetNodeReference("MedTranslate.validity").GetName() == f"Seen by the model: {LABEL}"
 
 
 def test_the_provenance_is_in_attributes_and_in_a_text(reopened: Callable) -> None:
@@ -222,7 +223,7 @@ def test_the_provenance_is_in_attributes_and_in_a_text(reopened: Callable) -> No
         "MedTranslate.awkward": AWKWARD,
     }
     assert {name: output.GetAttribute(name) for name in stated} == stated
-    assert json.loads(named(scene, "Provenance: FLAIR of case 7").GetText()) == PROVENANCE
+    assert json.loads(named(scene, f"Provenance: {LABEL}").GetText()) == PROVENANCE
 
 
 def test_a_nested_table_becomes_flat_names() -> None:
@@ -239,7 +240,7 @@ def test_all_nodes_lie_in_one_study(reopened: Callable) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     names = ["case 7 (T1)", OUTPUT_NAME]
     names += [
-        f"{part}: FLAIR of case 7"
+        f"{part}: {LABEL}"
         for part in ("Output to source", "Source to output", "Seen by the model", "Uncertainty", "Provenance")
     ]
     items = [hierarchy.GetItemByDataNode(named(scene, name)) for name in names]

@@ -143,14 +143,6 @@ def test_a_colour_image_is_refused(scene: slicer.vtkMRMLScene) -> None:
         volume_from_node(node_with_voxels(scene, vtk.VTK_UNSIGNED_CHAR, components=3))
 
 
-def test_a_node_under_a_transform_is_refused_with_the_way_out(scene: slicer.vtkMRMLScene) -> None:
-    node = node_with_voxels(scene, vtk.VTK_SHORT)
-    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "tilt")
-    node.SetAndObserveTransformNodeID(transform.GetID())
-    with pytest.raises(InvalidVolumeError, match=r"moved by the transform 'tilt'.*Harden"):
-        volume_from_node(node)
-
-
 def test_a_voxel_that_is_not_finite_is_refused(scene: slicer.vtkMRMLScene) -> None:
     node = node_with_voxels(scene, vtk.VTK_DOUBLE)
     node.GetImageData().SetScalarComponentFromDouble(0, 0, 0, 0, float("nan"))

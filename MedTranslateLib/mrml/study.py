@@ -1,0 +1,53 @@
+"""A source and the nodes that were made of it in, their place in Slicer's data tree out: the source's study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slicer
+
+LEVELS = slicer.vtkMRMLSubjectHierarchyConstants
+
+
+def put_beside_source(source: slicer.vtkMRMLVolumeNode, parts: Sequence[slicer.vtkMRMLNode], study_name: str) -> None:
+    """Puts nodes into the study, or else into the patient or folder, that the source lies in.
+
+    Where the source lies in none of them, a study is made; a source that the tree does not hold yet goes there, too.
+    One that lies in the tree stays where it is.
+
+    Args:
+        source: The node that was translated.
+        parts: The new nodes.
+        study_name: Name of the study, should one be made.
+    """
+    scene = source.GetScene()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(source)
+    place = _study_of(hierarchy, item) or _branch_of(hierarchy, item)
+    if not place:
+        place = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), study_name)
+        hierarchy.SetItemOwnerPluginName(place, "Folder")
+    for node in parts if item else (source, *parts):
+        hierarchy.SetItemOwnerPluginName(hierarchy.CreateItem(place, node), _plugin(node))
+
+
+def _study_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int) -> int:
+    return hierarchy.GetItemAncestorAtLevel(item, LEVELS.GetDICOMLevelStudy()) if item else 0
+
+
+def _branch_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int) -> int:
+    """The nearest patient or folder; not another node, whose parts the new nodes are not."""
+    branches = (LEVELS.GetDICOMLevelPatient(), LEVELS.GetSubjectHierarchyLevelFolder())
+    place = hierarchy.GetItemParent(item) if item else 0
+    while place and hierarchy.GetItemLevel(place) not in branches:
+        place = hierarchy.GetItemParent(place)
+    return place
+
+
+def _plugin(node: slicer.vtkMRMLNode) -> str:
+    """The part of Slicer that shows such a node in the data tree; without an application nobody fills it in."""
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        return "LabelMaps"
+    if node.IsA("vtkMRMLVolumeNode"):
+        return "Volumes"
+    return "Transforms" if node.IsA("vtkMRMLTransformNode") else "Texts"
