@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from MedTranslateLib.bundles.store import BundleStore
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.core.volume import Geometry, Volume
@@ -271,3 +272,34 @@ def drawn_views(application: Any) -> Iterator[Callable[..., dict[str, DrawnView]
     yield make
     for view in views.values():
         view.close()
+
+
+@pytest.fixture
+def store(make_bundle: Callable[..., Path], tmp_path: Path) -> BundleStore:
+    """Has the bundle `identity`, whose slices may be as far apart as the phantom's."""
+    make_bundle("identity", size_hw=(32, 32), spacing_mm=6.0, slice_spacing_mm=(0.5, 12.0))
+    return BundleStore((), tmp_path / "bundles")
+
+
+@pytest.fixture
+def on_bench(scene: Any, store: BundleStore, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`on_bench(runner)` gives a scene with the translation logic on it, which is closed after the test."""
+    from Testing.slicer.translation_bench import Bench
+
+    made: list[Bench] = []
+
+    def make(runner: object) -> Bench:
+        made.append(Bench(scene, runner, tmp_path / "jobs", store))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.logic.close()
+
+
+@pytest.fixture
+def bench(on_bench: Callable[..., Any]) -> Any:
+    """One whose worker is the test itself."""
+    from Testing.slicer.translation_bench import FakeRunner
+
+    return on_bench(FakeRunner())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -13,16 +14,41 @@ import jsonschema
 import numpy as np
 import pytest
 
-from MedTranslateLib.core.errors import BundleNotFoundError, BundleTamperedError, DeviceError, InvalidVolumeError
-from MedTranslateLib.core.messages import Done, Failure, Log, Progress, from_line, to_line
+from MedTranslateLib.cli.main import main
+from MedTranslateLib.core.errors import (
+    BundleNotFoundError,
+    BundleTamperedError,
+    CorruptResultError,
+    DeviceError,
+    DoubtfulInputError,
+    InvalidVolumeError,
+    OutputError,
+    WorkerDiedError,
+)
+from MedTranslateLib.core.messages import Done, Failure, Log, Progress, from_line
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.schemas import load_schema
 from MedTranslateLib.core.volume import Volume
-from MedTranslateLib.imaging.job_folder import Job, read_result, write_job
+from MedTranslateLib.imaging.finished_job import checked_result
+from MedTranslateLib.imaging.job_folder import Job, read_result, read_source, write_job
+from MedTranslateLib.imaging.writing import write_volume
 from MedTranslateLib.inference.progress import SPANS, ProgressTeller
 from MedTranslateLib.inference.runner import WORKING_FOLDER, WarmWorker, run_job
 
 WORKER = [sys.executable, "-m", "MedTranslateLib.inference.worker"]
+SERVE = [*WORKER, "--serve"]
+WATCHED = [*SERVE, "--end-with-parent"]
+ENDS_WITHIN_S = 2.0
+DAMAGES = [
+    ("files", None),
+    ("files", {"translated": "translated.nrrd"}),
+    ("files", {"translated": "../elsewhere.nrrd"}),
+    ("sha256", {}),
+    ("output", {"name": "FLAIR"}),
+    ("correspondence", ["model"]),
+    ("format", 2),
+]
+"""Parts of a result's table and what may stand there instead."""
 
 
 def write(folder: Path, source: Volume, bundle: Path | str, **options: object) -> Path:
@@ -125,11 +151,103 @@ def test_a_warm_worker_goes_on_after_a_failed_job_and_starts_the_next_at_once(tm
     assert read_result(good).translated.geometry.same_grid(oblique_head.geometry)
 
 
-def test_messages_survive_the_line_and_other_lines_are_passed_over():
-    messages = [Progress("j", "read", 0, 1, None), Log("j", "ü\n"), Failure("j", "device", "no"), Done("j", "r", 1.5)]
-    assert [from_line(to_line(message)) for message in messages] == messages
-    for line in ("Loading weights...", "{}", '{"event": "party"}', "[1]", '{"event": "log"}', "", "null"):
-        assert from_line(line) is None
+@pytest.mark.parametrize("arguments", [[], ["JOB", "--serve"], ["JOB", "--end-with-parent"]])
+def test_options_that_do_not_go_together_are_refused(arguments):
+    assert run_worker(*arguments).returncode == 2
+
+
+def test_a_package_that_is_missing_is_an_error_event_that_names_it(tmp_path, oblique_head):
+    job = write(tmp_path / "job", oblique_head, "any")
+    code = (
+        "import sys; sys.modules['torch'] = None; from MedTranslateLib.inference.worker import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(job)], cwd=WORKING_FOLDER, capture_output=True, text=True, check=False
+    )
+    last = from_line(done.stdout.splitlines()[-1])
+    assert done.returncode == 2
+    assert isinstance(last, Failure)
+    assert last.code == "dependency_missing"
+    assert "torch" in last.message
+    assert "Traceback" not in done.stderr
+
+
+def test_no_message_of_a_job_that_succeeds_holds_the_name_of_its_source(tmp_path, oblique_head, make_bundle):
+    named = Volume(oblique_head.array_kji, oblique_head.geometry, "DOE^JANE 1970")
+    job = write(tmp_path / "job", named, make_bundle("identity", size_hw=(32, 32), spacing_mm=6.0))
+    done = run_worker(str(job))
+    assert done.returncode == 0
+    assert "DOE" not in done.stdout + done.stderr
+    assert {type(from_line(line)) for line in done.stdout.splitlines()} == {Progress, Log, Done}
+
+
+def test_a_doubtful_source_is_told_apart_and_says_nothing_of_the_command_line(tmp_path, oblique_head, make_bundle):
+    bundle = make_bundle("identity", slice_spacing_mm=(0.5, 2.0))  # the phantom's slices are 4 mm apart
+    with pytest.raises(DoubtfulInputError, match=r"4\.00 mm apart") as refused:
+        run_job(write(tmp_path / "job", oblique_head, bundle), lambda _message: None)
+    assert "--" not in str(refused.value)
+    run_job(write(tmp_path / "job", oblique_head, bundle, accept_doubtful=True), lambda _message: None)
+
+
+def test_the_command_line_adds_how_a_doubtful_source_is_accepted_there(tmp_path, oblique_head, make_bundle, capsys):
+    bundle, out = make_bundle("identity", slice_spacing_mm=(0.5, 2.0)), tmp_path / "out"
+    write_volume(tmp_path / "head.nrrd", oblique_head)
+    arguments = ["translate", str(tmp_path / "head.nrrd"), "--bundle", str(bundle), "--out", str(out), "--no-views"]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "4.00 mm apart" in said
+    assert "Give --accept-doubtful to translate it anyway." in said
+    assert main([*arguments, "--accept-doubtful"]) == 0
+
+
+def test_an_uncompressed_source_is_the_same_source(tmp_path, oblique_head, make_bundle):
+    job = tmp_path / "job"
+    request = TranslationRequest(str(make_bundle("identity", size_hw=(32, 32), spacing_mm=6.0)))
+    write_job(job, Job(request, oblique_head), compress=False)
+    source = read_source(job)
+    np.testing.assert_array_equal(source.array_kji, oblique_head.array_kji)
+    assert source.geometry.same_grid(oblique_head.geometry)
+    assert (job / "source.nrrd").stat().st_size > oblique_head.array_kji.nbytes  # a header and every byte
+    run_job(job, lambda _message: None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are a matter of POSIX")
+@pytest.mark.parametrize("missing", [1, 300, 100_000])
+def test_an_uncompressed_source_that_was_cut_short_is_an_error_and_leaves_no_file(tmp_path, oblique_head, missing):
+    import resource
+
+    whole = tmp_path / "whole.nrrd"
+    write_volume(whole, oblique_head, compress=False)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size - missing, limits[1]))
+        with pytest.raises(OutputError):
+            write_volume(tmp_path / "short.nrrd", oblique_head, compress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.nrrd"]
+
+
+def test_success_is_believed_only_with_exit_code_0_and_a_whole_result(tmp_path, oblique_head, make_bundle):
+    job = write(tmp_path / "job", oblique_head, make_bundle("identity", size_hw=(32, 32), spacing_mm=6.0))
+    with pytest.raises(CorruptResultError, match="is missing"):
+        checked_result(job, 0, None)
+    assert run_job(job, lambda _message: None) == job / "result.json"
+    assert checked_result(job, 0, None) == job / "result.json"
+    with pytest.raises(WorkerDiedError, match="exit code -9"):
+        checked_result(job, -9, None)
+    with pytest.raises(DeviceError, match="no such"):
+        checked_result(job, 0, Failure("job", "device", "no such"))
+    table = json.loads((job / "result.json").read_text())
+    for key, value in DAMAGES:
+        (job / "result.json").write_text(json.dumps({**table, key: value}))
+        with pytest.raises(CorruptResultError, match=f"damaged .{key}.*again"):
+            checked_result(job, 0, None)
+    (job / "result.json").write_text(json.dumps(table)[:-20])
+    with pytest.raises(CorruptResultError, match=r"damaged.*again"):
+        checked_result(job, 0, None)
 
 
 def test_the_remaining_time_follows_the_share_that_is_done():
