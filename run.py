@@ -1,8 +1,8 @@
 """MedTranslate without preparation: sets up `.venv` beside this file, once, and runs a command in it.
 
 python3 run.py demo [ARGUMENTS]      the main job on a sample volume, into demo-output unless --out names a folder
-python3 run.py test [ARGUMENTS]      style, types and tests; --slow adds the kill, soak and fuzz runs, anything else
-                                     is passed on to pytest
+python3 run.py test [ARGUMENTS]      style, types and tests; --slow adds the kill, soak and fuzz runs, --slicer PATH the
+                                     panels inside that 3D Slicer (also: SLICER), anything else is passed on to pytest
 python3 run.py COMMAND [ARGUMENTS]   any other command of medtranslate, for example: translate SOURCE --bundle NAME
 
 --torch-index cpu | URL              the package index that gives PyTorch at the first run, where it is not the usual
@@ -74,8 +74,10 @@ def main(arguments: Sequence[str]) -> int:
         if not command or command[0] in ("-h", "--help"):
             print(__doc__)
             return 0 if command else 2
-        python = ready_python(ROOT, torch_index)
-        return run_gates_and_tests(python, command[1:]) if command[0] == "test" else run_medtranslate(python, command)
+        if command[0] != "test":
+            return run_medtranslate(ready_python(ROOT, torch_index), command)
+        slicer, rest = take_slicer(command[1:], os.environ)
+        return run_gates_and_tests(ready_python(ROOT, torch_index), rest, slicer)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 2
@@ -86,17 +88,34 @@ def main(arguments: Sequence[str]) -> int:
 
 def take_torch_index(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, list[str]]:
     """Splits `--torch-index` from the arguments, wherever it stands; empty where neither it nor the variable is set."""
-    index, rest = environment.get("MEDTRANSLATE_TORCH_INDEX", ""), list(arguments)
+    index, rest = take_option("--torch-index", "cpu, or the URL of a package index", arguments)
+    index = index or environment.get("MEDTRANSLATE_TORCH_INDEX", "")
+    return TORCH_INDEXES.get(index, index), rest
+
+
+def take_slicer(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Splits `--slicer` from the arguments: the Slicer whose panels are tested, empty where none is said."""
+    said, rest = take_option("--slicer", "the path of Slicer's executable", arguments)
+    said = said or environment.get("SLICER", "")
+    if said and not Path(said).is_file():
+        msg = f"There is no Slicer at {said}: expected the path of Slicer's executable, such as Slicer-5.12/Slicer."
+        raise SetupError(msg)
+    return str(Path(said).absolute()) if said else "", rest  # the tests run in another folder
+
+
+def take_option(option: str, value_is: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Splits an option of ours and its value from the arguments; empty where it is not among them."""
+    rest = list(arguments)
     for place, word in enumerate(rest):
-        name, equals, index_here = word.partition("=")
-        if name == "--torch-index":
-            index = index_here if equals else "".join(rest[place + 1 : place + 2])
-            if not index:
-                msg = "--torch-index needs a value: cpu, or the URL of a package index."
+        name, equals, value = word.partition("=")
+        if name == option:
+            value = value if equals else "".join(rest[place + 1 : place + 2])
+            if not value:
+                msg = f"{option} needs a value: {value_is}."
                 raise SetupError(msg)
             del rest[place : place + (1 if equals else 2)]
-            break
-    return TORCH_INDEXES.get(index, index), rest
+            return value, rest
+    return "", rest
 
 
 def run_medtranslate(python: Path, command: Sequence[str]) -> int:
@@ -108,12 +127,13 @@ def run_medtranslate(python: Path, command: Sequence[str]) -> int:
     return exit_code(subprocess.call([str(python), "-m", "MedTranslateLib", *words], env=environment))
 
 
-def run_gates_and_tests(python: Path, arguments: Sequence[str]) -> int:
+def run_gates_and_tests(python: Path, arguments: Sequence[str], slicer: str) -> int:
     """Runs every gate, then pytest, whose summary is the last line of a good run; 1 where only a gate failed."""
     failed = [name for name, tool in GATES.items() if not passes(name, [str(python), "-m", *tool])]
     print("tests ...", flush=True)
     pytest = [str(python), "-m", "pytest", *arguments]
-    code = exit_code(subprocess.call(pytest, cwd=ROOT, env=clean_environment()))
+    environment = {**clean_environment(), "SLICER": slicer}
+    code = exit_code(subprocess.call(pytest, cwd=ROOT, env=environment))
     if failed:
         print(f"Failed besides the tests: {', '.join(failed)}; see above what they say.", file=sys.stderr)
     return code or int(bool(failed))

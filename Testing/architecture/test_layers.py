@@ -43,7 +43,10 @@ LAYERS = {
     "mrml": layer("core imaging bundles metrics studies", "numpy slicer vtk vtkmodules"),
     "__main__": layer("cli", ""),
     "__init__": layer("", ""),
-    MODULE: layer("core imaging bundles studies mrml", "slicer qt ctk MedTranslate MedTranslateWidgets"),
+    MODULE: layer(
+        "core imaging bundles studies mrml",
+        "slicer qt ctk SampleData PyTorchUtils MedTranslate MedTranslateWidgets",
+    ),
 }
 ALSO_ALLOWED = {
     "MedTranslateLib/metrics/distribution": {"torch", "monai"},

@@ -247,6 +247,49 @@ def test_a_command_runs_where_the_user_stands_and_finds_the_library(
         assert not {"PYTHONHOME", "PIP_USER"} & set(options["env"])
 
 
+@pytest.fixture
+def slicer(tmp_path: Path) -> Path:
+    program = tmp_path / "Slicer 5.12" / "Slicer"
+    program.parent.mkdir()
+    program.touch()
+    return program
+
+
+@pytest.mark.parametrize("form", ["--slicer PATH", "--slicer=PATH", "SLICER", "a relative path"])
+def test_the_tests_are_told_which_slicer_to_use(
+    script: ModuleType, system: FakeSystem, slicer: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.delenv("SLICER", raising=False)
+    arguments = {"--slicer PATH": ["--slicer", str(slicer)], "--slicer=PATH": [f"--slicer={slicer}"]}.get(form, [])
+    if form == "SLICER":
+        monkeypatch.setenv("SLICER", str(slicer))
+    elif form == "a relative path":
+        monkeypatch.chdir(slicer.parent.parent)
+        arguments = ["--slicer", "Slicer 5.12/Slicer"]
+    assert script.main(["test", "-k", "panel", *arguments, "-x"]) == 0
+    assert system.commands[-1][2:] == ["pytest", "-k", "panel", "-x"]
+    assert system.options[-1]["env"]["SLICER"] == str(slicer)
+
+
+def test_without_a_slicer_the_tests_are_told_of_none(
+    script: ModuleType, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLICER", raising=False)
+    script.main(["test"])
+    assert system.options[-1]["env"]["SLICER"] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--slicer", "nowhere/Slicer"], "nowhere/Slicer"), (["--slicer"], "needs a value")]
+)
+def test_a_slicer_that_is_not_there_is_refused_before_anything_is_installed(
+    script: ModuleType, system: FakeSystem, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert script.main(["test", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert system.commands == []
+
+
 @pytest.mark.parametrize(("returned", "code"), [(0, 0), (1, 1), (2, 2), (-signal.SIGTERM, 143)])
 def test_the_exit_code_is_passed_through(script: ModuleType, system: FakeSystem, returned: int, code: int) -> None:
     system.exit_code = returned

@@ -1,0 +1,189 @@
+"""A result and what shall be laid over it in, overlays in the views out: field, comparison, source, maps."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedTranslateLib.mrml.comparison import (
+    checkerboard_node,
+    difference_node,
+    remove_comparisons,
+    set_blend,
+    traced_source_node,
+)
+from MedTranslateLib.mrml.layout import Side, composite_of, side_of_view, slice_views
+from MedTranslateLib.mrml.overlays import FieldOverlay, field_over, hide_fields, show_field
+from MedTranslateLib.mrml.reveal import RevealCursor
+from MedTranslateLib.mrml.scene import ResultNodes
+from MedTranslateWidgets.Choices import chosen, fill
+from MedTranslateWidgets.Slots import slot
+from MedTranslateWidgets.SyntheticWatch import renderersOfViews
+from MedTranslateWidgets.Workbench import Workbench
+
+
+class Layer(str, Enum):
+    """What can lie over the output."""
+
+    NONE = "none"
+    SOURCE = "source"
+    DIFFERENCE = "difference"
+    CHECKERBOARD = "checkerboard"
+    UNCERTAINTY = "uncertainty"
+    VALIDITY = "validity"
+
+
+FIELDS = {
+    FieldOverlay.NONE: "not drawn",
+    FieldOverlay.GLYPH: "arrows",
+    FieldOverlay.GRID: "grid",
+    FieldOverlay.CONTOUR: "contours",
+}
+SIDES = {"output": "the output", "source": "the source", "both": "both"}
+LAYERS = {
+    Layer.NONE: "nothing",
+    Layer.SOURCE: "the source, traced",
+    Layer.DIFFERENCE: "difference",
+    Layer.CHECKERBOARD: "checkerboard",
+    Layer.UNCERTAINTY: "uncertainty",
+    Layer.VALIDITY: "what the model saw",
+}
+COMPARED = (Layer.DIFFERENCE, Layer.CHECKERBOARD)
+OPACITY_PERCENT = {Layer.SOURCE: 50, Layer.UNCERTAINTY: 60, Layer.VALIDITY: 40}
+"""Where the slider stands at first; a comparison covers what it compares."""
+
+
+class OverlayPanel:
+    """The overlay box of `TracePanel.ui`.
+
+    Args:
+        ui: Named widgets of that file.
+        workbench: What the panels share.
+    """
+
+    def __init__(self, ui, workbench: Workbench) -> None:
+        self._ui, self._bench = ui, workbench
+        self.messages = workbench.messages
+        self._nodes: ResultNodes | None = None
+        self._reveal: RevealCursor | None = None
+        fill(ui.fieldBox, [(_(label), overlay.value) for overlay, label in FIELDS.items()], FieldOverlay.NONE.value)
+        fill(ui.fieldSideBox, [(_(label), key) for key, label in SIDES.items()], "output")
+        fill(ui.layerBox, [(_(label), layer.value) for layer, label in LAYERS.items()], Layer.NONE.value)
+        ui.fieldBox.connect("activated(int)", self.showField)
+        ui.fieldSideBox.connect("activated(int)", self.showField)
+        ui.layerBox.connect("activated(int)", self.chooseLayer)
+        ui.comparedSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.compareAnew)
+        ui.tileSlider.connect("valueChanged(double)", self.compareAnew)
+        ui.opacitySlider.connect("valueChanged(double)", self.setOpacity)
+        ui.revealBox.connect("toggled(bool)", self.setReveal)
+        self._enable()
+
+    def follow(self, nodes: ResultNodes | None) -> None:
+        """Goes on with another result, or with none; what lay over the one before is taken away."""
+        self.clear()
+        self._nodes = nodes
+        self._enable()
+
+    def clear(self) -> None:
+        """Takes every overlay away."""
+        self._ui.revealBox.checked = False
+        for box, nothing in ((self._ui.fieldBox, FieldOverlay.NONE.value), (self._ui.layerBox, Layer.NONE.value)):
+            box.setCurrentIndex(box.findData(nothing))
+        self._ui.fieldNote.text = ""
+        if self._nodes is not None:
+            hide_fields(slicer.mrmlScene)
+            self._blend(None, 0.0)
+            remove_comparisons(slicer.mrmlScene, self._nodes)
+
+    def close(self) -> None:
+        """The module is closed."""
+        self.clear()
+
+    @slot
+    def showField(self) -> None:
+        """Draws the field over the chosen views."""
+        hide_fields(slicer.mrmlScene)
+        overlay, where = FieldOverlay(chosen(self._ui.fieldBox)), chosen(self._ui.fieldSideBox)
+        sides = [side for side in Side if where in ("both", side.value) and overlay is not FieldOverlay.NONE]
+        said = [show_field(field_over(self._nodes, side), overlay, self._views(side)) for side in sides]
+        self._ui.fieldNote.text = " ".join(dict.fromkeys(said))
+
+    @slot
+    def chooseLayer(self) -> None:
+        """Lays another image over the output views, as opaque as suits it."""
+        self._ui.opacitySlider.value = OPACITY_PERCENT.get(Layer(chosen(self._ui.layerBox)), 100)
+        self.showLayer()
+
+    @slot
+    def showLayer(self) -> None:
+        """Lays the chosen image over the output views."""
+        layer = Layer(chosen(self._ui.layerBox))
+        if layer is Layer.UNCERTAINTY and self._nodes.uncertainty is None:
+            self.messages.info(_("This result has no uncertainty map: it was made from a single sample."))
+            layer = Layer.NONE
+        self._blend(self._nodeOf(layer), self._ui.opacitySlider.value / 100)
+        self._showValidity(shown=layer is Layer.VALIDITY)
+        self._enable()
+
+    @slot
+    def compareAnew(self) -> None:
+        """Another image to compare with, or other tiles."""
+        if self._nodes is not None and Layer(chosen(self._ui.layerBox)) in COMPARED:
+            self.showLayer()
+
+    @slot
+    def setOpacity(self, percent: float) -> None:
+        """Changes how much is seen of the image on top."""
+        for view in self._views(Side.OUTPUT):
+            composite_of(view).SetForegroundOpacity(percent / 100)
+
+    @slot
+    def setReveal(self, on: bool) -> None:  # noqa: FBT001  # what the signal gives
+        """Shows the source in a square around the mouse in the output views."""
+        if self._reveal is not None:
+            self._reveal.close()
+            self._reveal = None
+        if on and self._nodes is not None:
+            traced = traced_source_node(slicer.mrmlScene, self._nodes)
+            self._reveal = RevealCursor(slicer.mrmlScene, self._nodes, traced, renderersOfViews, drawSoon)
+
+    def _nodeOf(self, layer: Layer):
+        """The image that a layer shows; None where it shows none."""
+        nodes, other = self._nodes, self._ui.comparedSelector.currentNode()
+        if layer is Layer.SOURCE:
+            return traced_source_node(slicer.mrmlScene, nodes)
+        if layer is Layer.DIFFERENCE:
+            return difference_node(slicer.mrmlScene, nodes, other)
+        if layer is Layer.CHECKERBOARD:
+            return checkerboard_node(slicer.mrmlScene, nodes, other, self._ui.tileSlider.value)
+        return nodes.uncertainty if layer is Layer.UNCERTAINTY else None
+
+    def _showValidity(self, *, shown: bool) -> None:
+        for view in self._views(Side.OUTPUT):
+            composite = composite_of(view)
+            composite.SetLabelVolumeID(self._nodes.validity.GetID() if shown else None)
+            composite.SetLabelOpacity(self._ui.opacitySlider.value / 100)
+
+    def _blend(self, node, opacity: float) -> None:
+        set_blend([composite_of(view) for view in self._views(Side.OUTPUT)], node, opacity)
+
+    def _views(self, side: Side) -> list:
+        if self._nodes is None:
+            return []
+        return [view for view in slice_views(slicer.mrmlScene) if side_of_view(view, self._nodes) is side]
+
+    def _enable(self) -> None:
+        layer = Layer(chosen(self._ui.layerBox) or Layer.NONE.value)
+        self._ui.overlayBox.enabled = self._nodes is not None
+        self._ui.comparedSelector.enabled = layer in COMPARED
+        self._ui.tileSlider.enabled = layer is Layer.CHECKERBOARD
+        self._ui.opacitySlider.enabled = layer is not Layer.NONE
+
+
+def drawSoon(view: str) -> None:
+    """Asks a slice view to draw itself when Slicer is idle."""
+    widget = slicer.app.layoutManager().sliceWidget(view)
+    if widget is not None:
+        widget.sliceView().scheduleRender()

@@ -1,0 +1,112 @@
+"""The module's layout in, all panels in it out; what they share is the workbench, and each can be closed by itself."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedTranslateLib.mrml.runs import Run
+from MedTranslateWidgets.BundlePanel import BundlePanel
+from MedTranslateWidgets.MessageBar import MessageBar
+from MedTranslateWidgets.Parameters import MedTranslateParameters
+from MedTranslateWidgets.Places import resourcePath
+from MedTranslateWidgets.RegionPanel import RegionPanel
+from MedTranslateWidgets.Slots import slot
+from MedTranslateWidgets.TracePanel import TracePanel
+from MedTranslateWidgets.TranslatePanel import TranslatePanel
+from MedTranslateWidgets.Workbench import Workbench
+
+
+class Panels:
+    """Loads the .ui files and connects what belongs together.
+
+    Args:
+        layout: Layout of the module's widget.
+    """
+
+    def __init__(self, layout) -> None:
+        self._widget = slicer.util.loadUI(resourcePath("UI/MedTranslate.ui"))
+        layout.addWidget(self._widget)
+        self.messages = MessageBar(slicer.util.childWidgetVariables(self._widget))
+        self.bench = Workbench(self.messages)
+        self._parts: list[tuple] = []
+        self._tags: list[tuple] = []
+        self._observation: int | None = None
+        self.translate = TranslatePanel(self._load("TranslatePanel"), self.bench, self._finished)
+        self.trace = TracePanel(self._load("TracePanel"), self.bench)
+        self.regions = RegionPanel(self._load("RegionPanel"), self.bench, self.trace)
+        self.bundles = BundlePanel(self._load("BundlePanel"), self.bench)
+        layout.addStretch(1)
+        self.bench.probe.ask()
+
+    @property
+    def parameters(self) -> MedTranslateParameters | None:
+        """The parameter node that the panels follow; None while the module is not shown."""
+        return self.bench.parameters
+
+    def setParameters(self, parameters: MedTranslateParameters | None) -> None:
+        """Follows a parameter node, or none."""
+        old = self.bench.parameters
+        if old is not None:
+            for tag in self._tags:
+                old.disconnectGui(tag)
+            old.parameterNode.RemoveObserver(self._observation)
+        self._tags, self.bench.parameters = [], parameters
+        if parameters is not None:
+            self._chooseDefaults(parameters)
+            self._tags = [parameters.connectGui(ui) for ui in self._parts]
+            self._observation = parameters.parameterNode.AddObserver("ModifiedEvent", self._changed)
+        self.bench.changed()
+
+    def sceneCloses(self) -> None:
+        """Lets go of everything in the scene."""
+        self.setParameters(None)
+        self.regions.sceneCloses()
+        self.trace.sceneCloses()
+
+    def sceneLoaded(self) -> None:
+        """Finds the results of a scene that was loaded."""
+        self.trace.sceneLoaded()
+        self.regions.sceneLoaded()
+
+    def close(self) -> None:
+        """Takes everything away: processes, folders, observers, marks in the views."""
+        self.sceneCloses()
+        self.trace.close()
+        self.regions.close()
+        self.bench.close()
+
+    def _load(self, name: str):
+        widget = slicer.util.loadUI(resourcePath(f"UI/{name}.ui"))
+        self._widget.layout().addWidget(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        ui = slicer.util.childWidgetVariables(widget)
+        self._parts.append(ui)
+        return ui
+
+    def _chooseDefaults(self, parameters: MedTranslateParameters) -> None:
+        """What most users would choose, so that one click on Apply is enough."""
+        known = [direction.key for direction in self.bench.directions]
+        if not parameters.direction and known:
+            parameters.direction = known[0]
+        if parameters.source is None:
+            shown = slicer.app.layoutManager().sliceWidget("Red") if slicer.app.layoutManager() else None
+            node = shown.mrmlSliceCompositeNode().GetBackgroundVolumeID() if shown else None
+            volume = slicer.mrmlScene.GetNodeByID(node) if node else None
+            volume = volume or slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if volume is not None and volume.GetClassName() == "vtkMRMLScalarVolumeNode":
+                parameters.source = volume
+
+    @slot
+    def _changed(self) -> None:
+        self.bench.changed()
+
+    @slot
+    def _finished(self, run: Run) -> None:
+        """Shows a result at once where the user waits for it, else offers to show it."""
+        text = _("Done: {0}.").format(run.title)
+        if self.parameters is not None:
+            self.trace.show(run.nodes)
+            self.messages.success(text)
+        else:
+            self.messages.success(text, [(_("Show"), lambda: self.trace.show(run.nodes))])

@@ -1,0 +1,77 @@
+"""A question to the worker's Python in, its devices and what it lacks out; torch is never imported into Slicer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import qt
+
+from MedTranslateWidgets.Places import LIBRARY_FOLDER
+from MedTranslateWidgets.SlicerVersion import workerEnvironment, workerPython
+
+
+@dataclass(frozen=True)
+class ProbeAnswer:
+    """What the worker's Python has.
+
+    Args:
+        missing: Packages that must be installed first, as pip knows them.
+        broken: Packages that are there but cannot be loaded, with the reason.
+        devices: Name and label of each device.
+        failure: Why there is no answer; empty where there is one.
+    """
+
+    missing: tuple[str, ...] = ()
+    broken: dict[str, str] = field(default_factory=dict)
+    devices: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+
+
+class Probe:
+    """Asks in the background; the answer comes by a callback."""
+
+    def __init__(self, onAnswer: Callable[[ProbeAnswer], None]) -> None:
+        self._onAnswer = onAnswer
+        self._process: qt.QProcess | None = None
+
+    def ask(self) -> None:
+        """Starts a question; one that is under way is dropped."""
+        self.close()
+        process = qt.QProcess()
+        environment = qt.QProcessEnvironment()
+        for name, value in workerEnvironment().items():
+            environment.insert(name, value)
+        process.setProcessEnvironment(environment)
+        process.setWorkingDirectory(str(LIBRARY_FOLDER))
+        process.connect("finished(int,QProcess::ExitStatus)", lambda code, _status: self._finished(process, code))
+        process.connect("errorOccurred(QProcess::ProcessError)", lambda _error: self._finished(process, 127))
+        self._process = process
+        process.start(workerPython(), ["-m", "MedTranslateLib.inference.probe"])
+
+    def close(self) -> None:
+        """Ends a question that is under way."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.waitForFinished(1000)
+            process.deleteLater()
+
+    def _finished(self, process: qt.QProcess, code: int) -> None:
+        if process is not self._process:
+            return
+        self._process = None
+        said = bytes(process.readAllStandardOutput().data()).decode("utf-8", "replace")
+        process.deleteLater()
+        self._onAnswer(answerFrom(said, int(code)))
+
+
+def answerFrom(said: str, code: int) -> ProbeAnswer:
+    """Reads the probe's line; anything else is a failure."""
+    try:
+        table = json.loads(said.strip().splitlines()[-1])
+        devices = tuple((device["name"], device["label"]) for device in table["devices"])
+        return ProbeAnswer(tuple(table["missing"]), dict(table.get("broken", {})), devices)
+    except (ValueError, LookupError, TypeError):
+        return ProbeAnswer(failure=f"{workerPython()} gave no answer (exit code {code})")

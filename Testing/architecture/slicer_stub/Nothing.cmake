@@ -1,0 +1,1 @@
+# Slicer would write what other extensions need to build against this one.
