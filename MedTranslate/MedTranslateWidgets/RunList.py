@@ -176,6 +176,7 @@ class RunList:
         while tree.topLevelItemCount < len(runs):
             item = qt.QTreeWidgetItem(tree)
             item.setText(0, str(runs[tree.topLevelItemCount - 1].number))
+            tree.scrollToBottom()  # the new one is what the user waits for
         for row, run in enumerate(runs):
             item = tree.topLevelItem(row)
             item.setText(1, run.title)

@@ -63,7 +63,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise output_error(folder, error) from error
     if not os.access(folder, os.W_OK):
-        msg = f"The folder {folder} cannot be written to: no permission. Choose another with --out."
+        msg = f"The folder {folder} cannot be written to: no permission. Choose another folder."
         raise OutputError(msg)
 
 
