@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from panel_cases import Case, cases_in
 from slicer_process import SlicerProcess, environment_for, screen
 
 CASES = [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in cases_in()]
+MODULE_FOLDER = Path(__file__).parents[2] / "MedTranslate"
+WORKER_ENDS_WITHIN_S = 2.0
 NO_SLICER = "needs a Slicer: python3 run.py test --slicer PATH, or the environment variable SLICER"
 
 
@@ -46,3 +51,24 @@ def test_the_module_starts_from_an_install_tree_too(
         verdicts = {case.name: process.verdict(case) for case in cases}
         process.exit_code()
     assert [f"{name}: {verdict.message}" for name, verdict in verdicts.items() if verdict.outcome != "passed"] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_slicer_that_is_killed_during_a_run_takes_its_worker_along(
+    slicer_program: Path | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if slicer_program is None:
+        pytest.skip(f"The end of a worker {NO_SLICER}")
+    folder = request.getfixturevalue("panel_folder") / "killed"
+    folder.mkdir(exist_ok=True)
+    script = Path(__file__).with_name("killed_in_a_run.py")
+    options = ["--no-splash", "--ignore-slicerrc", "--testing", "--additional-module-paths", str(MODULE_FOLDER)]
+    with screen(environment_for(folder, tmp_path / "home", os.environ)) as environment:
+        command = [str(slicer_program), *options, "--python-script", str(script)]
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False, timeout=300)
+    note = folder / "worker.txt"
+    assert note.is_file(), done.stdout[-2000:] + done.stderr[-2000:]
+    worker, deadline = Path("/proc") / note.read_text(), time.monotonic() + WORKER_ENDS_WITHIN_S
+    while worker.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not worker.exists()
