@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from MedTranslateLib.mrml.links import results_in
 from MedTranslateLib.mrml.runs import Run
 from MedTranslateWidgets.BundlePanel import BundlePanel
 from MedTranslateWidgets.MessageBar import MessageBar
@@ -89,6 +90,9 @@ class Panels:
         known = [direction.key for direction in self.bench.directions]
         if not parameters.direction and known:
             parameters.direction = known[0]
+        results = results_in(slicer.mrmlScene)
+        if parameters.result is None and results:  # one may have come while another module was shown
+            parameters.result = results[-1].output
         if parameters.source is None:
             shown = slicer.app.layoutManager().sliceWidget("Red") if slicer.app.layoutManager() else None
             node = shown.mrmlSliceCompositeNode().GetBackgroundVolumeID() if shown else None

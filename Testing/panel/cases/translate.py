@@ -134,6 +134,19 @@ def check_queued_runs_follow_each_other_with_a_warm_worker(side) -> None:
     assert len(set(names)) == 2, names
 
 
+def check_a_result_that_comes_while_another_module_is_shown_is_there_on_return(side) -> None:
+    _node, panels = open_with_source(side)
+    side.mouse.click(side.child("applyButton"))
+    slicer.util.selectModule("Data")
+    side.wait_until(lambda: finished(panels), RUN_S, "the run")
+    run = runs_of(panels)[-1]
+    assert run.state.value == "done", run.message
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView  # nobody is disturbed
+    side.open_module()
+    assert panels.trace.nodes is not None
+    assert panels.trace.nodes.output is run.nodes.output
+
+
 def check_a_scene_closed_during_a_run_cancels_it(side) -> None:
     _node, panels = open_with_source(side)
     side.mouse.click(side.child("applyButton"))
