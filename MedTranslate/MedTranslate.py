@@ -50,9 +50,11 @@ class MedTranslate(ScriptedLoadableModule):
 
     def startup(self) -> None:
         """Slicer is complete: the sample data are offered, and synthetic images are labelled in every view."""
+        from MedTranslateLib.mrml.job_folders import JobFolders  # noqa: PLC0415  # see OUR_PACKAGES
         from MedTranslateWidgets.SampleDataSources import registerSampleData  # noqa: PLC0415  # see OUR_PACKAGES
         from MedTranslateWidgets.SyntheticWatch import startWatch  # noqa: PLC0415  # see OUR_PACKAGES
 
+        JobFolders(Path(slicer.app.temporaryPath)).sweep()  # copies of images that a crashed Slicer left
         registerSampleData()
         self.syntheticWatch = startWatch()
 

@@ -54,7 +54,8 @@ class Dependencies:
     def offer(self) -> None:
         """Says what is missing and offers what can be done about it."""
         if self.answer.failure:
-            self.messages.error(_("The background process cannot be started: {0}.").format(self.answer.failure))
+            again = (_("Look again"), self._onInstalled)
+            self.messages.error(_("The background process does not work: {0}.").format(self.answer.failure), [again])
         elif self.answer.broken:
             name, reason = next(iter(self.answer.broken.items()))
             text = _("{0} is installed but cannot be loaded: {1} Install it again, or restart Slicer.")

@@ -95,6 +95,7 @@ class OverlayPanel:
         if self._nodes is not None:
             hide_fields(slicer.mrmlScene)
             self._blend(None, 0.0)
+            self._showValidity(shown=False)
             remove_comparisons(slicer.mrmlScene, self._nodes)
 
     def close(self) -> None:
@@ -137,7 +138,11 @@ class OverlayPanel:
     def setOpacity(self, percent: float) -> None:
         """Changes how much is seen of the image on top."""
         for view in self._views(Side.OUTPUT):
-            composite_of(view).SetForegroundOpacity(percent / 100)
+            composite = composite_of(view)
+            if Layer(chosen(self._ui.layerBox)) is Layer.VALIDITY:
+                composite.SetLabelOpacity(percent / 100)
+            else:
+                composite.SetForegroundOpacity(percent / 100)
 
     @slot
     def setReveal(self, on: bool) -> None:  # noqa: FBT001  # what the signal gives
@@ -163,8 +168,10 @@ class OverlayPanel:
     def _showValidity(self, *, shown: bool) -> None:
         for view in self._views(Side.OUTPUT):
             composite = composite_of(view)
-            composite.SetLabelVolumeID(self._nodes.validity.GetID() if shown else None)
-            composite.SetLabelOpacity(self._ui.opacitySlider.value / 100)
+            ours = composite.GetLabelVolumeID() == self._nodes.validity.GetID()
+            if shown or ours:  # a label map of the user's stays
+                composite.SetLabelVolumeID(self._nodes.validity.GetID() if shown else None)
+                composite.SetLabelOpacity(self._ui.opacitySlider.value / 100 if shown else 1.0)
 
     def _blend(self, node, opacity: float) -> None:
         set_blend([composite_of(view) for view in self._views(Side.OUTPUT)], node, opacity)

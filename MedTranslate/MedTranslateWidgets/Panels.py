@@ -62,6 +62,7 @@ class Panels:
     def sceneCloses(self) -> None:
         """Lets go of everything in the scene."""
         self.setParameters(None)
+        self.translate.sceneCloses()
         self.regions.sceneCloses()
         self.trace.sceneCloses()
 
@@ -113,4 +114,11 @@ class Panels:
             self.trace.show(run.nodes)
             self.messages.success(text)
         else:
-            self.messages.success(text, [(_("Show"), lambda: self.trace.show(run.nodes))])
+            self.messages.success(text, [(_("Show"), lambda: self._show(run))])
+
+    @slot
+    def _show(self, run: Run) -> None:
+        if run.nodes is None:
+            self.messages.hint(_("This result is not in the scene any more."))
+        else:
+            self.trace.show(run.nodes)

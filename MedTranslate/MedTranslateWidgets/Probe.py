@@ -11,6 +11,8 @@ import qt
 from MedTranslateWidgets.Places import LIBRARY_FOLDER
 from MedTranslateWidgets.SlicerVersion import workerEnvironment, workerPython
 
+LIMIT_MS = 120_000
+
 
 @dataclass(frozen=True)
 class ProbeAnswer:
@@ -35,6 +37,9 @@ class Probe:
     def __init__(self, onAnswer: Callable[[ProbeAnswer], None]) -> None:
         self._onAnswer = onAnswer
         self._process: qt.QProcess | None = None
+        self._limit = qt.QTimer()
+        self._limit.setSingleShot(True)
+        self._limit.connect("timeout()", self._tooLate)
 
     def ask(self) -> None:
         """Starts a question; one that is under way is dropped."""
@@ -48,20 +53,28 @@ class Probe:
         process.connect("finished(int,QProcess::ExitStatus)", lambda code, _status: self._finished(process, code))
         process.connect("errorOccurred(QProcess::ProcessError)", lambda _error: self._finished(process, 127))
         self._process = process
+        self._limit.start(LIMIT_MS)
         process.start(workerPython(), ["-m", "MedTranslateLib.inference.probe"])
 
     def close(self) -> None:
         """Ends a question that is under way."""
+        self._limit.stop()
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.waitForFinished(1000)
             process.deleteLater()
 
+    def _tooLate(self) -> None:
+        """A driver or a library hangs while it is loaded."""
+        self.close()
+        self._onAnswer(ProbeAnswer(failure=f"{workerPython()} gave no answer within {LIMIT_MS // 1000} s"))
+
     def _finished(self, process: qt.QProcess, code: int) -> None:
         if process is not self._process:
             return
         self._process = None
+        self._limit.stop()
         said = bytes(process.readAllStandardOutput().data()).decode("utf-8", "replace")
         process.deleteLater()
         self._onAnswer(answerFrom(said, int(code)))

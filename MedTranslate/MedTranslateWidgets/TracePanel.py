@@ -11,6 +11,7 @@ from MedTranslateLib.mrml.layout import after_import, fit_views, show_compare
 from MedTranslateLib.mrml.links import result_nodes, results_in
 from MedTranslateLib.mrml.mapping import Reading, ReadingState
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
+from MedTranslateLib.mrml.scene_watch import SceneWatch
 from MedTranslateWidgets.OverlayPanel import OverlayPanel
 from MedTranslateWidgets.Slots import slot
 from MedTranslateWidgets.Workbench import Workbench
@@ -46,6 +47,7 @@ class TracePanel:
         ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", f"{ATTRIBUTE_PREFIX}role", "output")
         ui.compareButton.connect("clicked()", self.compare)
         ui.cursorButton.connect("toggled(bool)", self.setCursor)
+        self._watch = SceneWatch(slicer.mrmlScene, lambda: None, self._nodeRemoved)
         workbench.listeners.append(self.refresh)
         self._describeResult()
 
@@ -131,6 +133,7 @@ class TracePanel:
 
     def close(self) -> None:
         """Takes marks and overlays away."""
+        self._watch.close()
         self.overlays.close()
         self._follow(None)
 
@@ -142,6 +145,14 @@ class TracePanel:
         self.overlays.follow(nodes)
         self.setCursor(bool(self._ui.cursorButton.checked))
         self._describeResult()
+
+    @slot
+    def _nodeRemoved(self) -> None:
+        """A result that has lost a part cannot be traced; keeping it would keep all its voxels in memory, too."""
+        nodes = self.nodes
+        if nodes is not None and not all(slicer.mrmlScene.IsNodePresent(node) for _role, node in nodes.roles()):
+            self._follow(None)
+            self._bench.changed()
 
     def _emptyReadout(self) -> None:
         ui = self._ui

@@ -76,8 +76,12 @@ class TranslatePanel:
         self._ui.queueButton.enabled = not reason
         self._ui.reasonLabel.visible = bool(reason) and not running
         self._ui.reasonLabel.text = reason
-        if self._waitsForProbe and self._bench.probed:
+        if self._waitsForProbe and self._bench.probed and not reason:
             self._queueChecked(acceptDoubtful=False)
+
+    def sceneCloses(self) -> None:
+        """What was asked for in the old scene must not start in the new one."""
+        self._waitsForProbe = False
 
     def whyNot(self) -> str:
         """Why nothing can be translated now, in a sentence; empty where it can."""
@@ -96,11 +100,13 @@ class TranslatePanel:
         """Asks for what must be asked first: missing packages, then the licence."""
         direction = self._bench.direction
         self._waitsForProbe = not self._bench.probed
+        if direction is None:
+            return
         if self._waitsForProbe:
             self.messages.info(_("One moment: looking at what this computer has ..."))
         elif not self._bench.dependencies.complete:
             self._bench.dependencies.offer()
-        elif direction is not None and not self._bench.licenceAccepted(direction):
+        elif not self._bench.licenceAccepted(direction):
             self._askForLicence(direction)
         else:
             self.messages.clear()

@@ -71,7 +71,6 @@ class Workbench:
             from MedTranslateLib.mrml.logic import TranslationLogic  # noqa: PLC0415  # opening the panel is quick
 
             folders = JobFolders(Path(slicer.app.temporaryPath))
-            folders.sweep()
             self._logic = TranslationLogic(slicer.mrmlScene, self.runner, folders, self.store, self.changed)
         return self._logic
 
@@ -116,7 +115,7 @@ class Workbench:
 
 def licenceMark(direction: Direction) -> str:
     """A bundle and its licence in one line: another licence must be accepted anew."""
-    return f"{direction.manifest.name}: {direction.manifest.licence}"
+    return " ".join(f"{direction.manifest.name}: {direction.manifest.licence}".split())
 
 
 def acceptedLicences() -> set[str]:

@@ -63,9 +63,11 @@ class WorkerProcess:
         self._conversation.begin(folder)
         self._patience = SILENT_AFTER_S
         self._onMessage, self._onEnd = onMessage, onEnd
+        self._watch.start()
         if self._process is None:
             self._launch()
-        self._watch.start()
+        if self._process is None:  # it could not even be started, and that was told already
+            return
         self._process.write(f"{folder}\n".encode())
 
     def stop(self) -> None:
@@ -150,6 +152,9 @@ class WorkerProcess:
         self._conversation = self._onMessage = self._onEnd = None
 
     def _lookAtClock(self) -> None:
+        if self._conversation is None:
+            self._watch.stop()
+            return
         silent = self._conversation.seconds_silent(time.monotonic())
         if silent >= self._patience:
             self._watch.stop()

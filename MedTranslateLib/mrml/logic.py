@@ -20,13 +20,23 @@ from MedTranslateLib.mrml.job_folders import JobFolders
 from MedTranslateLib.mrml.runs import Run, RunState, TranslationChoice
 from MedTranslateLib.mrml.scene import ResultNodes, add_result
 from MedTranslateLib.mrml.scene_watch import SceneWatch
-from MedTranslateLib.mrml.source import check_source, volume_of_source
+from MedTranslateLib.mrml.source import check_source, volume_of_source, world_geometry
 from MedTranslateLib.mrml.voxel_memory import vtk_memory
 
+MOVED_MM = 1e-3
 OnMessage = Callable[[Message], None]
 OnEnd = Callable[[Outcome], None]
-LOADING_ERRORS = (MedTranslateError, OSError, RuntimeError, MemoryError)
-"""RuntimeError is what SimpleITK raises."""
+LOADING_ERRORS = (
+    MedTranslateError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+)
+"""What reading files and filling nodes can raise, SimpleITK's RuntimeError among them; a run must end in any case."""
 
 
 class Runner(Protocol):
@@ -208,6 +218,9 @@ class TranslationLogic:
     def _add_nodes(self, run: Run) -> ResultNodes:
         result = read_result(run.folder, vtk_memory)
         source = self._scene.GetNodeByID(run.source_id)
+        if not result.translated.geometry.same_grid(world_geometry(source), MOVED_MM):
+            msg = f"{source.GetName()} was moved during the run, so the result would not lie on it. Press Apply again."
+            raise InvalidVolumeError(msg)
         named = {} if run.choice.output_name is None else {"output_name": run.choice.output_name}
         return add_result(self._scene, source, source.GetName(), result, **named)
 

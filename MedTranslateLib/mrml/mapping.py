@@ -15,6 +15,7 @@ import slicer
 import vtk
 
 from MedTranslateLib.core.correspondence import Origin
+from MedTranslateLib.mrml.placement import has_moved
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
 
 Point = tuple[float, float, float]
@@ -130,7 +131,7 @@ class PointTracer:
         )
 
     def _state(self, step: _Step, *, within: bool) -> ReadingState:
-        if not within:
+        if not within or has_moved(self._nodes.output, self._nodes.source):
             return ReadingState.OUTSIDE
         if step.det_j <= 0:
             return ReadingState.FOLDED

@@ -21,6 +21,7 @@ from MedTranslateLib.imaging.display import (
     uncertainty_range,
 )
 from MedTranslateLib.mrml.names import ResultNames, named_by_user, names_of_result
+from MedTranslateLib.mrml.placement import remember_placement
 from MedTranslateLib.mrml.scene_change import all_or_nothing
 from MedTranslateLib.mrml.study import put_beside_source
 from MedTranslateLib.mrml.transforms import transform_node_from_field
@@ -202,6 +203,7 @@ def _set_attributes(nodes: ResultNodes, result: TranslationResult, run: str) -> 
     }
     for name, value in attributes_of({**result.provenance, **stated}):
         nodes.output.SetAttribute(name, value)
+    remember_placement(nodes.output, nodes.source)
     for field in (nodes.forward, nodes.inverse):
         field.SetAttribute(f"{ATTRIBUTE_PREFIX}correspondence", origin)
     for image in (nodes.output, nodes.uncertainty):

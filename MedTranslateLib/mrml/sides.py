@@ -15,6 +15,7 @@ from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.display import HOUNSFIELD_UNIT, OWN_UNIT, RELATIVE_UNIT
 from MedTranslateLib.imaging.scale import ScaleKind
 from MedTranslateLib.mrml.layout import Side
+from MedTranslateLib.mrml.placement import has_moved
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
 from MedTranslateLib.mrml.stored_field import Points, StoredField, within
 from MedTranslateLib.mrml.volumes import geometry_of_node
@@ -100,9 +101,15 @@ def sides_of(nodes: ResultNodes, *, from_output: bool) -> tuple[ResultSide, Resu
         Both sides.
 
     Raises:
-        InvalidVolumeError: If an image is missing.
+        InvalidVolumeError: If an image is missing, or was moved since the translation.
         RequestError: If an image is bent by a transform, or a field was replaced or is moved by one.
     """
+    if has_moved(nodes.output, nodes.source):
+        msg = (
+            f"{nodes.source.GetName()} or {nodes.output.GetName()} was moved after the translation, so the fields do "
+            "not lead from one to the other any more. Take it out of its transform, or translate it again."
+        )
+        raise InvalidVolumeError(msg)
     seen = np.asarray(_voxels(nodes.validity), dtype=np.uint8)
     source = ResultSide(
         nodes.source, _geometry(nodes.source), None, StoredField.of(nodes.inverse), unit_of_source(nodes), Side.SOURCE

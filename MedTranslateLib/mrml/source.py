@@ -51,7 +51,7 @@ def check_source(node: slicer.vtkMRMLNode | None) -> None:
         raise InvalidVolumeError(msg)
     _check_kind(node)
     check_image(node)
-    _world_geometry(node)
+    world_geometry(node)
 
 
 def volume_of_source(node: slicer.vtkMRMLScalarVolumeNode) -> SourceVolume:
@@ -67,7 +67,7 @@ def volume_of_source(node: slicer.vtkMRMLScalarVolumeNode) -> SourceVolume:
         InvalidVolumeError: As `check_source`, or if a value is not finite.
     """
     check_source(node)
-    volume = replace(volume_from_node(node), geometry=_world_geometry(node), modality=modality_of_node(node))
+    volume = replace(volume_from_node(node), geometry=world_geometry(node), modality=modality_of_node(node))
     notes = [note for note in (_transform_note(node), _synthetic_note(node)) if note]
     return SourceVolume(volume, " ".join(notes) or None)
 
@@ -100,7 +100,7 @@ def _check_kind(node: slicer.vtkMRMLNode) -> None:
     raise InvalidVolumeError(msg)
 
 
-def _world_geometry(node: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
+def world_geometry(node: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
     """The node's grid, moved to where its parent transforms put it."""
     name, transform = name_of_node(node), node.GetParentTransformNode()
     own = _own_geometry(node, name)

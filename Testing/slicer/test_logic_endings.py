@@ -119,6 +119,15 @@ def test_a_node_with_the_identifier_of_a_source_before_the_scene_was_closed_gets
     assert bench.runner.job is None
 
 
+def test_a_source_that_was_moved_during_the_run_gets_no_result(bench: Bench) -> None:
+    run = bench.logic.queue(bench.source, CHOICE)
+    bench.source.SetOrigin(6.0, 0.0, 0.0)
+    finish(bench)
+    assert run.state is RunState.FAILED
+    assert "was moved during the run" in run.message
+    assert bench.is_clean()
+
+
 def test_nodes_that_leave_the_scene_are_not_kept_in_memory(bench: Bench) -> None:
     first, second = (bench.logic.queue(bench.source, CHOICE) for _ in range(2))
     finish(bench)

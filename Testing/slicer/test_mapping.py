@@ -12,9 +12,11 @@ import vtk
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
+from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.tracing import trace_point
 from MedTranslateLib.mrml.mapping import PointTracer, Reading, ReadingState, position_text
+from MedTranslateLib.mrml.sides import sides_of
 from MedTranslateLib.mrml.transforms import grid_transform
 
 COLUMNS, ROWS = 30, 26
@@ -253,6 +255,33 @@ def test_a_moved_source_is_read_where_it_is_now(
     reading = PointTracer(nodes).trace(geometry.ras_from_ijk([10, 8, 4]), from_output=True)
     assert reading.source_value == value_at((20, 5, 7), first=0)
     assert reading.output_value == value_at((10, 8, 4), first=0.5)
+
+
+@pytest.mark.parametrize("moved", ["source", "output"])
+@pytest.mark.parametrize("by", ["transform", "origin"])
+def test_an_image_that_was_moved_since_the_translation_has_no_partners_until_it_is_back(
+    scene: slicer.vtkMRMLScene, known: SimpleNamespace, add_to_scene: Callable, moved: str, by: str
+) -> None:
+    geometry = known.oblique_grid()
+    nodes = add_to_scene(geometry, shifted(geometry, [0, 3, 0]))
+    tracer, point = PointTracer(nodes), geometry.ras_from_ijk(INNER_VOXEL)
+    assert tracer.trace(point, from_output=True).state is ReadingState.TRACED
+    node = getattr(nodes, moved)
+    origin = node.GetOrigin()
+    if by == "origin":
+        node.SetOrigin(origin[0] + 0.5, *origin[1:])
+    else:
+        parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+        shift = vtk.vtkMatrix4x4()
+        shift.SetElement(2, 3, 0.5)
+        parent.SetMatrixTransformToParent(shift)
+        node.SetAndObserveTransformNodeID(parent.GetID())
+    assert tracer.trace(point, from_output=True).state is ReadingState.OUTSIDE
+    with pytest.raises(InvalidVolumeError, match="was moved after the translation"):
+        sides_of(nodes, from_output=True)
+    node.SetAndObserveTransformNodeID(None)
+    node.SetOrigin(*origin)
+    assert tracer.trace(point, from_output=True).state is ReadingState.TRACED
 
 
 def test_changes_of_image_and_field_count_at_once(known: SimpleNamespace, add_to_scene: Callable) -> None:

@@ -244,6 +244,24 @@ def check_a_curve_drawn_with_the_mouse_is_traced(side) -> None:
     side.picture("curve")
 
 
+def check_a_result_that_loses_a_part_is_let_go(side) -> None:
+    nodes, panels = shown(side)
+    hover(side, "Red", -20, 15)
+    side.mouse.press(view("Red"), "p")
+    slicer.mrmlScene.RemoveNode(nodes.forward)
+    assert panels.trace.nodes is None
+    assert not side.child("cursorButton").enabled
+    assert side.child("pinTable").rowCount == 0
+    hover(side, "Red", 20, 5)  # nobody follows, and nothing complains
+
+
+def check_a_source_that_was_moved_cannot_be_traced(side) -> None:
+    nodes, _panels = shown(side)
+    nodes.source.SetOrigin(nodes.source.GetOrigin()[0] + 6, *nodes.source.GetOrigin()[1:])
+    hover(side, "Red+", 5, 5)
+    assert side.child("stateValue").text == "outside"
+
+
 def check_every_overlay_can_be_chosen_and_taken_away(side) -> None:
     nodes, _panels = shown(side)
     side.child("overlayBox").collapsed = False
