@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import qt
 
-from MedTranslateWidgets.Places import LIBRARY_FOLDER
-from MedTranslateWidgets.SlicerVersion import workerEnvironment, workerPython
+from MedTranslateWidgets.PythonProcess import newPythonProcess
+from MedTranslateWidgets.SlicerVersion import workerPython
 
 LIMIT_MS = 120_000
 
@@ -44,12 +44,7 @@ class Probe:
     def ask(self) -> None:
         """Starts a question; one that is under way is dropped."""
         self.close()
-        process = qt.QProcess()
-        environment = qt.QProcessEnvironment()
-        for name, value in workerEnvironment().items():
-            environment.insert(name, value)
-        process.setProcessEnvironment(environment)
-        process.setWorkingDirectory(str(LIBRARY_FOLDER))
+        process = newPythonProcess()
         process.connect("finished(int,QProcess::ExitStatus)", lambda code, _status: self._finished(process, code))
         process.connect("errorOccurred(QProcess::ProcessError)", lambda _error: self._finished(process, 127))
         self._process = process

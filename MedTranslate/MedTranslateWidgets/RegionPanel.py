@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MedTranslateLib.mrml.attachments import view_ids
 from MedTranslateLib.mrml.layout import Side
+from MedTranslateLib.mrml.mapping import position_text
 from MedTranslateLib.mrml.pins import PinBoard
 from MedTranslateLib.mrml.regions import Region, regions_of, trace_region
 from MedTranslateLib.mrml.scene import ResultNodes
@@ -18,13 +19,13 @@ from MedTranslateLib.mrml.traced_region import RegionFigures, TracedRegion, writ
 from MedTranslateWidgets.Choices import chosen, fill
 from MedTranslateWidgets.Slots import slot
 from MedTranslateWidgets.Tables import Column, fillTable, selectedRow
-from MedTranslateWidgets.TracePanel import NOTHING, number, position
+from MedTranslateWidgets.TracePanel import NOTHING, number
 from MedTranslateWidgets.Workbench import Workbench
 
 PIN_COLUMNS = (
     Column("No.", lambda pin: str(pin.number)),
-    Column("Source (mm)", lambda pin: position(pin.source_ras)),
-    Column("Output (mm)", lambda pin: position(pin.output_ras)),
+    Column("Source", lambda pin: position_text(pin.source_ras)),
+    Column("Output", lambda pin: position_text(pin.output_ras)),
     Column("Moved (mm)", lambda pin: f"{pin.displacement_mm:.2f}"),
     Column("Volume", lambda pin: f"x {pin.det_j:.3f}"),
     Column("Source value", lambda pin: number(pin.source_value)),

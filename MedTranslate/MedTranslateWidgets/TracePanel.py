@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedTranslateLib.mrml.cursor import LinkedCursor
 from MedTranslateLib.mrml.layout import after_import, fit_views, show_compare
 from MedTranslateLib.mrml.links import result_nodes, results_in
-from MedTranslateLib.mrml.mapping import Reading, ReadingState
+from MedTranslateLib.mrml.mapping import Reading, ReadingState, position_text
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
 from MedTranslateLib.mrml.scene_watch import SceneWatch
 from MedTranslateWidgets.OverlayPanel import OverlayPanel
@@ -100,7 +100,10 @@ class TracePanel:
             self._showState(self._withoutReading(), "")
             return
         unit = self._unit()
-        ui.sourcePosition.text, ui.outputPosition.text = position(reading.source_ras), position(reading.output_ras)
+        ui.sourcePosition.text, ui.outputPosition.text = (
+            position_text(reading.source_ras),
+            position_text(reading.output_ras),
+        )
         ui.sourceValue.text, ui.outputValue.text = number(reading.source_value), number(reading.output_value, unit)
         ui.movedValue.text = f"{reading.displacement_mm:.2f} mm"
         ui.volumeValue.text = f"x {reading.det_j:.3f}"
@@ -180,12 +183,6 @@ class TracePanel:
     def _unit(self) -> str:
         scale = self.nodes.output.GetAttribute(f"{ATTRIBUTE_PREFIX}scale") if self.nodes is not None else ""
         return "HU" if scale == "hounsfield" else _("relative, not HU")
-
-
-def position(ras: tuple[float, float, float]) -> str:
-    """A position as clinicians write it: letters for the side, millimetres."""
-    names = (("R", "L"), ("A", "P"), ("S", "I"))
-    return "  ".join(f"{pair[value < 0]} {abs(value):.1f}" for pair, value in zip(names, ras, strict=True))
 
 
 def number(value: float | None, unit: str = "") -> str:

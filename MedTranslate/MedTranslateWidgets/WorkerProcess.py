@@ -17,8 +17,8 @@ import qt
 
 from MedTranslateLib.core.messages import Message
 from MedTranslateLib.mrml.conversation import Conversation, Outcome
-from MedTranslateWidgets.Places import LIBRARY_FOLDER
-from MedTranslateWidgets.SlicerVersion import workerEnvironment, workerPython
+from MedTranslateWidgets.PythonProcess import newPythonProcess
+from MedTranslateWidgets.SlicerVersion import workerPython
 
 SILENT_AFTER_S = 120.0
 KILL_MS = 2000
@@ -86,12 +86,7 @@ class WorkerProcess:
         self._watch.start()
 
     def _launch(self) -> None:
-        process = qt.QProcess()
-        environment = qt.QProcessEnvironment()
-        for name, value in workerEnvironment().items():
-            environment.insert(name, value)
-        process.setProcessEnvironment(environment)
-        process.setWorkingDirectory(str(LIBRARY_FOLDER))
+        process = newPythonProcess()
         # A process that was stopped must not speak for the one that came after it.
         process.connect("readyReadStandardOutput()", lambda: self._hear(process))
         process.connect("readyReadStandardError()", lambda: self._hearErrors(process))
