@@ -36,7 +36,8 @@ class CaseScore:
         label: What made the output: a bundle or a baseline.
         slices: Number of slices.
         score: Their mean score.
-        cycle_mae: Mean absolute difference of source and A -> B -> A; NaN for a baseline.
+        cycle_mae: Mean absolute difference of source and A -> B -> A; NaN for a baseline and where there is no way
+            back.
     """
 
     case: str
@@ -50,7 +51,7 @@ class CaseScore:
 def evaluate_pairs(
     bundle: LoadedBundle, cases: list[TrainingCase], training: list[TrainingCase], on_case: OnCase
 ) -> list[CaseScore]:
-    """Scores a bundle and the baselines on paired cases, in both directions.
+    """Scores a bundle and the baselines on paired cases, in each direction it has.
 
     Args:
         bundle: The bundle to judge.
@@ -60,9 +61,10 @@ def evaluate_pairs(
     """
     rows: list[CaseScore] = []
     pairs = [case for case in cases if case.paired]
-    regression = {way: IntensityRegression.fit(_unit_pairs(training, way)) for way in Direction}
+    ways = tuple(Direction) if bundle.manifest.reversible else (Direction.FORWARD,)
+    regression = {way: IntensityRegression.fit(_unit_pairs(training, way)) for way in ways}
     for number, case in enumerate(pairs):
-        for way in Direction:
+        for way in ways:
             rows += _score_case(bundle, case, way, regression[way])
         on_case(number + 1, len(pairs))
     return rows
@@ -82,16 +84,23 @@ def _score_case(
         BASELINES[1]: histogram_matched(unit_source, unit_target),
         BASELINES[2]: regression(unit_source, unit_target),
     }
-    back = _translated(bundle, made, Direction.REVERSE if way is Direction.FORWARD else Direction.FORWARD)
+    cycle_mae = _cycle_mae(bundle, unit_source, made, way)
     for label, output in outputs.items():
         scores = [score_slice(output[n], unit_target[n], body) for n, body in zip(kept, bodies, strict=True)]
         mean = SliceScore(*np.mean([astuple(score) for score in scores], axis=0).tolist())
-        cycle = float(np.abs(_unit(back) - unit_source).mean()) if label == bundle.manifest.name else float("nan")
+        cycle = cycle_mae if label == bundle.manifest.name else float("nan")
         yield CaseScore(case.name, way.value, label, len(kept), mean, cycle)
 
 
+def _cycle_mae(bundle: LoadedBundle, unit_source: Slices, made: Slices, way: Direction) -> float:
+    if not bundle.manifest.reversible:
+        return float("nan")
+    back = _translated(bundle, made, Direction.REVERSE if way is Direction.FORWARD else Direction.FORWARD)
+    return float(np.abs(_unit(back) - unit_source).mean())
+
+
 def _translated(bundle: LoadedBundle, slices: Slices, way: Direction) -> Slices:
-    run = SliceRun(way, bundle.method.supported_steps[0], 1, 0)
+    run = SliceRun(way, bundle.method.default_steps, 1, 0)
     return translate_slices(slices, bundle, run, lambda _done, _total: None).mean
 
 

@@ -21,13 +21,14 @@ from MedTranslateLib.methods.contract import (
     Distance,
     Method,
     OnStep,
-    SliceTranslation,
+    SliceBatch,
     TrainingBatch,
     TrainingLoss,
 )
 from MedTranslateLib.methods.distances import maximum_mean_discrepancy
 from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet
 from MedTranslateLib.methods.options import options_from
+from MedTranslateLib.methods.slice_noise import SliceNoise
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class BiDpmOptions:
 class BiDpm(Method):
     """Bi-directional discrete process matching."""
 
+    options_of_use = frozenset({"mirror"})
+
     def __init__(self, options: BiDpmOptions) -> None:
         super().__init__()
         self.options = options
@@ -84,15 +87,15 @@ class BiDpm(Method):
 
     @torch.inference_mode()
     def translate(
-        self, source: Tensor, direction: Direction, steps: int, generator: torch.Generator, on_step: OnStep
-    ) -> SliceTranslation:
-        """Algorithm 2, with mirror averaging if chosen. The method is deterministic: `generator` is not used."""
-        image = self.states(source, direction, steps, on_step)[-1]
+        self, source: SliceBatch, direction: Direction, steps: int, noise: SliceNoise, on_step: OnStep
+    ) -> Tensor:
+        """Algorithm 2, with mirror averaging if chosen. The method is deterministic: `noise` is not used."""
+        image = self.states(source.images, direction, steps, on_step)[-1]
         if not self.options.mirror:
-            return SliceTranslation(image)
-        mirrored = self.states(source.flip(-1), direction, steps, on_step)[-1].flip(-1)
+            return image
+        mirrored = self.states(source.images.flip(-1), direction, steps, on_step)[-1].flip(-1)
         # within the scale first: what lies beyond it carries no information and would not cancel
-        return SliceTranslation((image.clamp(-1, 1) + mirrored.clamp(-1, 1)) / 2)
+        return (image.clamp(-1, 1) + mirrored.clamp(-1, 1)) / 2
 
     def states(self, start: Tensor, direction: Direction, steps: int, on_step: OnStep) -> list[Tensor]:
         """Euler steps of Eq. 5: `steps` + 1 states, the first is `start`, the last the translation."""

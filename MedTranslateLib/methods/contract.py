@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from MedTranslateLib.methods.slice_noise import SliceNoise
+
 OnStep = Callable[[int, int], None]
 """Called as `on_step(done, total)` after each network evaluation of a batch."""
 
@@ -23,13 +25,13 @@ class Direction(str, Enum):
 
 
 @dataclass(frozen=True)
-class SliceTranslation:
-    """What a method makes of a batch of slices.
+class SliceBatch:
+    """Slices to translate, and where their pixels shall come from.
 
     Args:
-        images: Translated slices, (B, 1, H, W), about [-1, 1].
-        velocity: Stationary velocity of the deformation, (B, 2, H, W) in pixels (rows, columns), or None where
-            the method leaves every pixel in its place.
+        images: Source slices, (B, 1, H, W) in [-1, 1].
+        velocity: What `Method.predicted_velocity` gave for these slices, after neighbouring slices were joined,
+            (B, 2, H, W) in pixels (rows, columns); None where the method leaves every pixel in its place.
     """
 
     images: Tensor
@@ -67,17 +69,44 @@ class Method(nn.Module, ABC):
 
     stochastic: bool = False
     """Whether two samples differ; only then does an uncertainty map mean anything."""
+    reversible: bool = True
+    """Whether one network translates both ways."""
+
+    options_of_use: frozenset[str] = frozenset()
+    """Options that say how trained weights are used; a training that was stopped may go on with others."""
 
     @property
     @abstractmethod
     def supported_steps(self) -> range:
-        """Numbers of steps the trained weights can take; the first is the default."""
+        """Numbers of steps the trained weights can take."""
+
+    @property
+    def default_steps(self) -> int:
+        """Steps where nobody asks for a number; the first that is supported, unless a method has a better one."""
+        return self.supported_steps[0]
+
+    @property
+    def loss_terms(self) -> Mapping[str, float]:
+        """Name and weight of the terms of a loss of the method's own; empty where it is the paired distance's."""
+        return {}
+
+    def predicted_velocity(self, source: Tensor) -> Tensor | None:
+        """Predicts where the pixels of a translation come from, for methods that move them.
+
+        Args:
+            source: (B, 1, H, W) in [-1, 1].
+
+        Returns:
+            Stationary velocity (B, 2, H, W) in pixels (rows, columns) whose flow maps a point of the output to the
+            point of the source it came from; None where every pixel stays in its place.
+        """
+        return None
 
     @abstractmethod
     def translate(
-        self, source: Tensor, direction: Direction, steps: int, generator: torch.Generator, on_step: OnStep
-    ) -> SliceTranslation:
-        """Translates slices of shape (B, 1, H, W) in [-1, 1]."""
+        self, source: SliceBatch, direction: Direction, steps: int, noise: SliceNoise, on_step: OnStep
+    ) -> Tensor:
+        """Translates a batch; returns slices of shape (B, 1, H, W), about [-1, 1]."""
 
     @abstractmethod
     def training_loss(self, batch: TrainingBatch, distance: Distance, generator: torch.Generator) -> TrainingLoss:

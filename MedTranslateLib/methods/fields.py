@@ -108,6 +108,19 @@ def _derivative(displacement: Tensor, axis: int) -> Tensor:
     return torch.gradient(displacement, dim=2 + axis)[0]
 
 
+def limit_slope(velocity: Tensor, steepest: float) -> Tensor:
+    """Weakens a velocity as a whole where it is anywhere steeper than its flow can follow without folding.
+
+    Args:
+        velocity: (B, D, *spatial) in pixels; each of the B is judged on its own.
+        steepest: Greatest allowed change of a component from one point to the next, in pixels.
+    """
+    axes = range(2, velocity.dim())
+    slopes = [velocity.diff(dim=axis).abs().flatten(1).amax(dim=1) for axis in axes if velocity.shape[axis] > 1]
+    factor = (steepest / torch.stack(slopes).amax(dim=0).clamp_min(1e-12)).clamp(max=1)
+    return velocity * factor.view(-1, *[1] * (velocity.dim() - 1))
+
+
 def fade_at_border(velocity: Tensor, width: int) -> Tensor:
     """Brings a velocity to rest at the border, so that its flow maps the grid onto itself and can be inverted there.
 

@@ -14,11 +14,12 @@ from MedTranslateLib.methods.contract import (
     Distance,
     Method,
     OnStep,
-    SliceTranslation,
+    SliceBatch,
     TrainingBatch,
     TrainingLoss,
 )
 from MedTranslateLib.methods.options import options_from
+from MedTranslateLib.methods.slice_noise import SliceNoise
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class Identity(Method):
         return range(1, 2)
 
     def translate(
-        self, source: Tensor, direction: Direction, steps: int, generator: torch.Generator, on_step: OnStep
-    ) -> SliceTranslation:
+        self, source: SliceBatch, direction: Direction, steps: int, noise: SliceNoise, on_step: OnStep
+    ) -> Tensor:
         """The slices themselves."""
         on_step(1, 1)
-        return SliceTranslation(source)
+        return source.images
 
     def training_loss(self, batch: TrainingBatch, distance: Distance, generator: torch.Generator) -> TrainingLoss:
         """There is nothing to learn: the distance of the pairs as they are."""

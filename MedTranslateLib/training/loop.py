@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from torch import nn
 
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.inference.devices import mixed_precision, supports_bfloat16
-from MedTranslateLib.methods.catalogue import build_method
-from MedTranslateLib.methods.contract import Direction, Method, TrainingBatch
+from MedTranslateLib.methods.catalogue import METHODS, build_method
+from MedTranslateLib.methods.contract import Direction, Method, SliceBatch, TrainingBatch
 from MedTranslateLib.methods.distances import build_distance
+from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.metrics.intensity import score_slice
 from MedTranslateLib.training.cases import TrainingCase
 from MedTranslateLib.training.config import TrainingConfig, TrainingOptions
@@ -66,7 +67,7 @@ def fit(
         on_iteration(trainer.iteration, options.iterations, loss)
         last = trainer.iteration == options.iterations
         if trainer.iteration % options.validate_every == 0 or last:
-            trainer.log(validate(trainer.averaged, validation, run.device))
+            trainer.log({**trainer.mean_parts(), **validate(trainer.averaged, validation, run.device)})
         if trainer.iteration % options.save_every == 0 or last:
             trainer.save()
     return trainer.averaged
@@ -90,6 +91,7 @@ class Trainer:
         self.averaged = copy.deepcopy(self.method).eval()
         self._distance = build_distance(run.config.distance, run.data_root).to(run.device)
         self._optimiser = torch.optim.Adam(self.method.parameters(), lr=options.learning_rate)
+        self._parts: list[Mapping[str, float]] = []
         self.iteration = 0
 
     def step(self) -> float:
@@ -104,6 +106,7 @@ class Trainer:
         with mixed_precision(self._run.device, enabled=self._bfloat16):
             loss = self.method.training_loss(batch, self._distance, self._generator)
         value = float(loss.total.detach())
+        self._parts.append(loss.parts)
         if not math.isfinite(value):
             msg = f"The loss became {value} at iteration {self.iteration}; lower training.learning_rate."
             raise ConfigError(msg)
@@ -148,6 +151,12 @@ class Trainer:
         self._generator.set_state(state["generator"].cpu())
         self.iteration = int(state["iteration"])
 
+    def mean_parts(self) -> dict[str, float]:
+        """Mean of each part of the loss since the last call."""
+        parts, self._parts = self._parts, []
+        names = parts[-1] if parts else {}
+        return {f"loss_{name}": round(float(np.mean([part[name] for part in parts])), 5) for name in names}
+
     def log(self, entry: dict[str, float]) -> None:
         """Appends a line with the iteration and the time to the log file."""
         self._run.folder.mkdir(parents=True, exist_ok=True)
@@ -175,23 +184,25 @@ def update_average(averaged: nn.Module, method: nn.Module, decay: float) -> None
 
 
 def validate(method: Method, cases: list[TrainingCase], device: torch.device) -> dict[str, float]:
-    """Mean SSIM and PSNR over all slices of the paired cases, both directions, without a body mask."""
+    """Mean SSIM and PSNR over all slices of the paired cases, each direction, without a body mask."""
     scores: dict[str, list[float]] = {}
     for case in cases:
         if case.source is None or case.target is None or not case.paired:
             continue
-        for direction, start, goal in (
-            (Direction.FORWARD, case.source, case.target),
-            (Direction.REVERSE, case.target, case.source),
-        ):
-            batch = torch.from_numpy(start[:, None]).to(device)
-            steps = method.supported_steps[0]
-            output = method.translate(batch, direction, steps, torch.Generator(), lambda _done, _total: None).images
+        ways = ((Direction.FORWARD, case.source, case.target), (Direction.REVERSE, case.target, case.source))
+        for direction, start, goal in ways if method.reversible else ways[:1]:
+            output = _translated(method, torch.from_numpy(start[:, None]).to(device), direction)
             for made, wanted in zip(output.clamp(-1, 1).cpu().numpy()[:, 0], goal, strict=True):
                 score = score_slice((made + 1) / 2, (wanted + 1) / 2, np.ones(made.shape, bool))
                 scores.setdefault(f"ssim_{direction.value}", []).append(score.ssim)
                 scores.setdefault(f"psnr_{direction.value}", []).append(score.psnr_db)
     return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _translated(method: Method, source: torch.Tensor, direction: Direction) -> torch.Tensor:
+    noise = SliceNoise.alike(torch.Generator().manual_seed(0), len(source))
+    batch = SliceBatch(source, method.predicted_velocity(source))
+    return method.translate(batch, direction, method.default_steps, noise, lambda _done, _total: None)
 
 
 def _use_bfloat16(options: TrainingOptions, device: torch.device) -> bool:
@@ -202,6 +213,7 @@ def _setup(config: TrainingConfig) -> dict[str, object]:
     """What must be equal for a checkpoint to be resumed: everything but its length, its use and its card."""
     raw = {key: value for key, value in config.raw.items() if key not in ("card", "validation")}
     flexible = ("iterations", "save_every", "validate_every", "threads", "precision")
-    raw["method"] = {key: value for key, value in config.raw["method"].items() if key != "mirror"}
+    of_use = METHODS[config.method].options_of_use
+    raw["method"] = {key: value for key, value in config.raw["method"].items() if key not in of_use}
     raw["training"] = {key: value for key, value in config.raw["training"].items() if key not in flexible}
     return raw

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.bidpm import BiDpm, BiDpmOptions
 from MedTranslateLib.methods.catalogue import build_method
-from MedTranslateLib.methods.contract import Direction, TrainingBatch
+from MedTranslateLib.methods.contract import Direction, SliceBatch, TrainingBatch
 from MedTranslateLib.methods.distances import maximum_mean_discrepancy
+from MedTranslateLib.methods.slice_noise import SliceNoise
 
 ALL_PAIRED = torch.ones(4, dtype=torch.bool)
 
@@ -45,20 +46,24 @@ def no_chance() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def no_noise() -> SliceNoise:
+    return SliceNoise.alike(no_chance(), 1)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_forward_steps_are_the_left_riemann_sum_and_reverse_steps_the_right_one(steps):
     source = torch.tensor([[[[0.0, 2.0], [5.0, -1.0]]]], dtype=torch.float64)
     method = with_velocity(TimeVelocity(), steps)
-    there = method.translate(source, Direction.FORWARD, steps, no_chance(), ignore).images
+    there = method.translate(SliceBatch(source), Direction.FORWARD, steps, no_noise(), ignore)
     torch.testing.assert_close(there, source + (1 - 1 / steps))  # sum of 2(k/N)(1/N), k = 0..N-1
-    back = method.translate(source, Direction.REVERSE, steps, no_chance(), ignore).images
+    back = method.translate(SliceBatch(source), Direction.REVERSE, steps, no_noise(), ignore)
     torch.testing.assert_close(back, source - (1 + 1 / steps))  # sum of 2(k/N)(1/N), k = 1..N
 
 
 def test_progress_counts_every_network_evaluation():
     told = []
     method = with_velocity(TimeVelocity(), 3)
-    method.translate(torch.zeros(1, 1, 2, 2), Direction.FORWARD, 3, no_chance(), lambda *a: told.append(a))
+    method.translate(SliceBatch(torch.zeros(1, 1, 2, 2)), Direction.FORWARD, 3, no_noise(), lambda *a: told.append(a))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -67,7 +72,7 @@ def test_mirror_averaging_treats_left_and_right_alike():
     method.velocity = LeftHalfVelocity()
     source = torch.tensor([[[[0.1, 0.2, 0.3, 0.9]]]])
     told = []
-    made = method.translate(source, Direction.FORWARD, 1, no_chance(), lambda *a: told.append(a)).images
+    made = method.translate(SliceBatch(source), Direction.FORWARD, 1, no_noise(), lambda *a: told.append(a))
     # left half: (x + 0.4 + x) / 2; the right half of the picture is the left half of its mirror image, 1.3 is cut to 1
     torch.testing.assert_close(made, torch.tensor([[[[0.3, 0.4, 0.5, 0.95]]]]))
     assert len(told) == 2
@@ -156,17 +161,17 @@ def test_one_step_training_finds_a_known_intensity_map_and_its_inverse():
 @pytest.mark.parametrize("size", [(32, 32), (31, 45), (20, 33)])
 def test_any_slice_size_comes_back_with_its_own_size(size):
     method = build_method("bidpm", {"channels": [16, 16, 16]}).eval()
-    made = method.translate(torch.rand(2, 1, *size), Direction.FORWARD, 1, no_chance(), ignore)
-    assert made.images.shape == (2, 1, *size)
-    assert made.velocity is None
+    made = method.translate(SliceBatch(torch.rand(2, 1, *size)), Direction.FORWARD, 1, no_noise(), ignore)
+    assert made.shape == (2, 1, *size)
+    assert method.predicted_velocity(torch.rand(2, 1, *size)) is None
 
 
 def test_slices_do_not_influence_each_other_within_a_batch():
     torch.manual_seed(0)
     method = build_method("bidpm", {"channels": [16, 16]}).eval()
     batch = torch.rand(3, 1, 16, 16)
-    together = method.translate(batch, Direction.FORWARD, 1, no_chance(), ignore).images
-    alone = method.translate(batch[1:2], Direction.FORWARD, 1, no_chance(), ignore).images
+    together = method.translate(SliceBatch(batch), Direction.FORWARD, 1, no_noise(), ignore)
+    alone = method.translate(SliceBatch(batch[1:2]), Direction.FORWARD, 1, no_noise(), ignore)
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
 
 

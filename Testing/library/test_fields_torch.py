@@ -13,7 +13,15 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging import fields as fields_in_mm
-from MedTranslateLib.methods.fields import compose, fade_at_border, integrate, invert, jacobian_determinant, warp
+from MedTranslateLib.methods.fields import (
+    compose,
+    fade_at_border,
+    integrate,
+    invert,
+    jacobian_determinant,
+    limit_slope,
+    warp,
+)
 
 SHAPES = [(9, 14), (5, 9, 7), (1, 9, 7)]
 LINEAR = {2: [[0.10, -0.15], [0.20, -0.05]], 3: [[0.05, -0.15, 0.02], [0.12, -0.05, 0.1], [-0.04, 0.03, 0.08]]}
@@ -178,3 +186,13 @@ def test_the_flow_of_a_faded_velocity_keeps_every_point_on_the_grid():
 def test_a_single_slice_is_not_faded_across_slices():
     faded = fade_at_border(torch.ones(1, 3, 1, 9, 9), 2)
     assert faded[0, :, 0, 4, 4].eq(1).all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (6, 20, 30), (1, 20, 30)])
+def test_a_velocity_is_weakened_as_a_whole_to_the_steepest_slope_and_only_then(shape):
+    steep = smooth_velocity(4, shape, sigma=1.5, peak_px=9.0)
+    gentle = steep * 0.01
+    limited = limit_slope(torch.cat([steep, gentle]), 0.6)
+    slopes = [np.abs(np.diff(steep[0].numpy(), axis=1 + axis)).max() for axis, n in enumerate(shape) if n > 1]
+    torch.testing.assert_close(limited[0], steep[0] * (0.6 / max(slopes)))
+    torch.testing.assert_close(limited[1], gentle[0])

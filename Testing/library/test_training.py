@@ -13,7 +13,8 @@ import torch
 from MedTranslateLib.bundles.verify import verify_bundle
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.inference.weights import load_bundle
-from MedTranslateLib.methods.contract import Direction
+from MedTranslateLib.methods.contract import Direction, SliceBatch
+from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.training.cases import load_cases, measured_high_value
 from MedTranslateLib.training.config import TrainingConfig, TrainingOptions, parse_config, read_config
 from MedTranslateLib.training.export import export_bundle
@@ -63,6 +64,10 @@ def data_root(tmp_path: Path) -> Path:
 
 def config(**changes: object) -> TrainingConfig:
     return parse_config(table(**changes))
+
+
+def silent_step(_done: int, _total: int) -> None:
+    pass
 
 
 def silent(_done: int, _total: int, _loss: float) -> None:
@@ -226,7 +231,9 @@ def test_training_learns_the_negative_of_an_image(data_root, tmp_path):
     source, target = torch.from_numpy(cases[0].source[:, None]), torch.from_numpy(cases[0].target[:, None])
     before = (source - target).abs().mean()
     for direction, start, goal in ((Direction.FORWARD, source, target), (Direction.REVERSE, target, source)):
-        made = method.translate(start, direction, 1, torch.Generator(), lambda *_: None).images
+        made = method.translate(
+            SliceBatch(start), direction, 1, SliceNoise.alike(torch.Generator(), len(start)), silent_step
+        )
         assert (made - goal).abs().mean() < before / 2
 
 
