@@ -57,6 +57,7 @@ class Manifest:
         spacing_rule: Where the spacing comes from, or how it was estimated.
         slice_spacing_mm: Smallest and largest distance of slices that is accepted.
         size_hw: Rows and columns of a slice.
+        centre: What lies in the middle of a slice; the words of `imaging.geometry.Centre`.
         training: How the weights came about.
         metrics: Quality on held-out patients, with baselines.
         limits: What the bundle cannot do, a sentence each.
@@ -91,6 +92,7 @@ class Manifest:
     licence: str
     files: Mapping[str, str]
     training_statistics: Mapping[str, Any] | None = None
+    centre: Literal["foreground", "image"] = "foreground"
 
     def __post_init__(self) -> None:
         """Refuses values that no bundle can have."""

@@ -15,7 +15,7 @@ from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.training.cases import TrainingCase, load_cases
 from MedTranslateLib.training.config import TrainingConfig, read_config
-from MedTranslateLib.training.export import add_metrics, export_bundle
+from MedTranslateLib.training.export import add_metrics, check_card, export_bundle
 from MedTranslateLib.training.loop import TrainingRun, fit
 
 
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fits, exports, and measures on the validation cases with the exported weights."""
     config = read_config(arguments.config)
+    check_card(config)
     root = arguments.data or arguments.config.parent
     checkpoints = arguments.checkpoints or arguments.out.with_name(f"{arguments.out.name}-training")
     device = choose_device(arguments.device)

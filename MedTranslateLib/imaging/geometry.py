@@ -32,13 +32,31 @@ DISPLAY_AXES_RAS: dict[Plane, npt.NDArray[np.float64]] = {
 }
 
 
+class Centre(str, Enum):
+    """What lies in the middle of a bundle's slices: the foreground's extent, or the middle of the image itself.
+
+    The image's own middle suits an organ that scans are planned around and that is only part of what they show.
+    """
+
+    FOREGROUND = "foreground"
+    IMAGE = "image"
+
+
 @dataclass(frozen=True)
 class SliceGrid:
-    """The in-plane grid a bundle works on: plane, pixel spacing in mm and size in pixels (rows, columns)."""
+    """The in-plane grid a bundle works on.
+
+    Args:
+        plane: Plane of the slices.
+        spacing_mm: Pixel spacing.
+        size_hw: Rows and columns.
+        centre: What lies in the middle.
+    """
 
     plane: Plane
     spacing_mm: float
     size_hw: tuple[int, int]
+    centre: Centre = Centre.FOREGROUND
 
 
 def geometry_of(image: sitk.Image) -> Geometry:
@@ -132,6 +150,13 @@ def foreground_bounds_ijk(volume: Volume, threshold: float) -> npt.NDArray[np.fl
         share = np.cumsum(above.sum(axis=tuple(a for a in range(3) if a != axis)) / above.sum())
         bounds.append([np.searchsorted(share, 0.01), np.searchsorted(share, 0.99)])
     return np.array(bounds, dtype=np.float64).T
+
+
+def grid_centre_ijk(volume: Volume, grid: SliceGrid, threshold: float) -> npt.NDArray[np.float64]:
+    """The voxel that shall be the middle of each slice of `grid`, see `Centre`."""
+    if grid.centre is Centre.IMAGE:
+        return (np.array(volume.geometry.size_ijk, dtype=np.float64) - 1) / 2
+    return foreground_centre_ijk(volume, threshold)
 
 
 def foreground_centre_ijk(volume: Volume, threshold: float) -> npt.NDArray[np.float64]:

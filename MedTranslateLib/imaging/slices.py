@@ -10,8 +10,8 @@ import numpy.typing as npt
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.geometry import (
     SliceGrid,
-    foreground_centre_ijk,
     foreground_threshold,
+    grid_centre_ijk,
     network_geometry,
 )
 from MedTranslateLib.imaging.resample import SAME_PLACE, axis_maps, put_back, thin_out
@@ -60,14 +60,14 @@ class SlicedVolume:
 
 
 def slice_volume(volume: Volume, grid: SliceGrid, scale: IntensityScale) -> SlicedVolume:
-    """Centres the bundle's slice grid on the volume's foreground, resamples and normalises.
+    """Centres the bundle's slice grid on the volume, resamples and normalises.
 
     Raises:
         InvalidVolumeError: If the image is constant or has no contrast on this scale.
     """
     threshold = foreground_threshold(volume)
     intensities = measure(volume.array_kji, scale, threshold)
-    centre = foreground_centre_ijk(volume, threshold)
+    centre = grid_centre_ijk(volume, grid, threshold)
     geometry = network_geometry(volume.geometry, grid, centre)
     slices = thin_out(volume, geometry, outside=intensities.low)
     return SlicedVolume(SliceStack(intensities.normalise(slices), geometry), intensities)

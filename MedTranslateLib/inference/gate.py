@@ -15,6 +15,8 @@ from MedTranslateLib.imaging.geometry import Plane, foreground_bounds_ijk, foreg
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.25, 1.5
 """Foreground extent over the bundle's field of view: beyond these the image cannot be of that anatomy."""
+LARGEST_AROUND = 3.0
+"""The same upper limit for bundles whose field of view is the middle of a larger image."""
 COARSEST_RATIO = 3.0
 """In-plane spacing over the bundle's: beyond it the slices hold less than the network was trained on."""
 
@@ -75,11 +77,13 @@ def _refusals(source: Volume, manifest: Manifest) -> list[str]:
     axes, _ = source_axes(source.geometry, Plane(manifest.plane))
     for axis, pixels, name in ((axes[0], manifest.size_hw[1], "wide"), (axes[1], manifest.size_hw[0], "high")):
         field_of_view = pixels * manifest.spacing_mm
-        if not SMALLEST_SHARE * field_of_view <= extent[axis] <= LARGEST_SHARE * field_of_view:
+        # a bundle that looks at the middle of an image only expects more around it
+        largest = (LARGEST_SHARE if manifest.centre == "foreground" else LARGEST_AROUND) * field_of_view
+        if not SMALLEST_SHARE * field_of_view <= extent[axis] <= largest:
             reasons.append(
                 f"In {manifest.plane} slices its content is {extent[axis]:.0f} mm {name}, the bundle was trained on a "
                 f"field of view of {field_of_view:.0f} mm: expected {SMALLEST_SHARE * field_of_view:.0f} to "
-                f"{LARGEST_SHARE * field_of_view:.0f} mm."
+                f"{largest:.0f} mm."
             )
     return reasons
 

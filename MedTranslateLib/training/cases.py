@@ -16,8 +16,8 @@ from MedTranslateLib.imaging.geometry import (
     DISPLAY_AXES_RAS,
     Plane,
     SliceGrid,
-    foreground_centre_ijk,
     foreground_threshold,
+    grid_centre_ijk,
     network_geometry,
 )
 from MedTranslateLib.imaging.reading import read_picture, read_volume
@@ -119,7 +119,7 @@ def _prepare(raw: RawCase, entry: DataEntry, layout: CaseLayout) -> TrainingCase
         raise ConfigError(msg)
     geometry = None
     if not raw.on_grid:
-        centre = foreground_centre_ijk(reference, foreground_threshold(reference))
+        centre = grid_centre_ijk(reference, layout.grid, foreground_threshold(reference))
         geometry = network_geometry(reference.geometry, layout.grid, centre)
     sides = [
         None if volume is None else _slices(volume, intensities_of(volume, entry, scale), geometry)
@@ -156,7 +156,7 @@ def _read_npz(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator[RawCa
 
 def _read_png_pairs(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator[RawCase]:
     suffix = entry.source or entry.target
-    for path in sorted(folder.glob(f"*{suffix}")):
+    for path in sorted(set(folder.glob(f"*{suffix}")) - set(folder.glob(entry.exclude) if entry.exclude else [])):
         stem = path.name[: -len(suffix)]
         match = re.match(entry.case_pattern, path.name)
         ends = (entry.source, entry.target)

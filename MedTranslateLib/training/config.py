@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from MedTranslateLib.core.errors import ConfigError
-from MedTranslateLib.imaging.geometry import Plane, SliceGrid
+from MedTranslateLib.imaging.geometry import Centre, Plane, SliceGrid
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind
 from MedTranslateLib.methods.distances import DistanceOptions
 from MedTranslateLib.methods.options import options_from
@@ -31,6 +31,7 @@ class DataEntry:
         source: npz: key of the source stack; png-pairs: file suffix such as `_mri.png`; volumes: file name in each
             case folder. Empty where the entry has no source images.
         target: The same of the target.
+        exclude: png-pairs: glob of files that end alike but are no images, such as `*_mask.png`.
         case_pattern: png-pairs: regular expression whose first group is the patient; default the text before `_`.
         paired: Whether source and target of a case show the same anatomy pixel by pixel.
         pixel_mm: png-pairs: pixel spacing.
@@ -44,6 +45,7 @@ class DataEntry:
     folder: str
     source: str = ""
     target: str = ""
+    exclude: str = ""
     case_pattern: str = r"([^_]+)_"
     paired: bool = True
     pixel_mm: float = 1.0
@@ -223,8 +225,12 @@ def _grid(table: Mapping[str, Any]) -> SliceGrid:
     if checked.plane not in set(Plane) or not checked.spacing_mm > 0 or min(checked.size_hw) < 16:
         msg = f"[grid] needs a plane, a positive spacing_mm and a size_hw of at least 16 pixels, got {dict(table)}."
         raise ConfigError(msg)
+    if checked.centre not in set(Centre):
+        msg = f"grid.centre = {checked.centre!r} is unknown; choose {', '.join(centre.value for centre in Centre)}."
+        raise ConfigError(msg)
     height, width = checked.size_hw
-    return SliceGrid(Plane(checked.plane), float(checked.spacing_mm), (int(height), int(width)))
+    size = (int(height), int(width))
+    return SliceGrid(Plane(checked.plane), float(checked.spacing_mm), size, Centre(checked.centre))
 
 
 def _modality(table: Mapping[str, Any]) -> ModalityOptions:

@@ -10,12 +10,26 @@ from safetensors.torch import save
 
 from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, Side, Training, write_manifest
 from MedTranslateLib.bundles.verify import sha256_of
+from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.imaging.files import make_folder
+from MedTranslateLib.methods.catalogue import METHODS
 from MedTranslateLib.methods.contract import Method
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.card import CardOptions
 from MedTranslateLib.training.cases import measured_high_value
 from MedTranslateLib.training.config import ModalityOptions, TrainingConfig
+
+
+def check_card(config: TrainingConfig) -> None:
+    """Compares the card with the method, before a training is spent on a bundle that cannot be.
+
+    Raises:
+        ConfigError: If the card promises a way back that the method does not have.
+    """
+    card = options_from(CardOptions, config.card)
+    if card.reversible and not METHODS[config.method].reversible:
+        msg = f"{config.method} translates one way only; write `reversible = false` into [card]."
+        raise ConfigError(msg)
 
 
 def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_root: Path) -> Manifest:
@@ -45,7 +59,8 @@ def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_roo
         spacing_rule=card.spacing_rule,
         slice_spacing_mm=(card.slice_spacing_mm[0], card.slice_spacing_mm[1]),
         size_hw=config.grid.size_hw,
-        training=_training(config, card),
+        centre=config.grid.centre.value,
+        training=_training(config, card, method),
         metrics=Metrics("not measured", ()),
         limits=card.limits,
         citation=card.citation,
@@ -69,13 +84,14 @@ def _side(config: TrainingConfig, side: ModalityOptions, name: str, data_root: P
     return Side(side.modality, side.name, Scale(scale.kind.value, scale.low, scale.high, round(high_value, 4)))
 
 
-def _training(config: TrainingConfig, card: CardOptions) -> Training:
+def _training(config: TrainingConfig, card: CardOptions, method: Method) -> Training:
     loss = config.distance
+    paired = {loss.distance: loss.distance_weight, "l1": loss.l1_weight, "1 - ssim": loss.ssim_weight}
     return Training(
         data=card.training_data,
         licence=card.training_licence,
-        distance=loss.distance,
-        loss_terms={loss.distance: loss.distance_weight, "l1": loss.l1_weight, "1 - ssim": loss.ssim_weight},
+        distance="none" if method.loss_terms else loss.distance,
+        loss_terms=dict(method.loss_terms) or paired,
         iterations=config.training.iterations,
         seeds=(config.training.seed,),
     )

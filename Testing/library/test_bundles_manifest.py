@@ -153,7 +153,9 @@ def test_equal_manifests_give_equal_bytes_with_sorted_keys(tmp_path: Path) -> No
     first = (tmp_path / "bundle.json").read_bytes()
     write_manifest(tmp_path, replace(FULL, method_options={"note": None, "channels": [8, 16], "steps": 2}))
     assert (tmp_path / "bundle.json").read_bytes() == first
-    assert first.startswith(b'{\n  "anatomy": "brain",\n  "citation": "Bi-DPM",\n  "files": {\n')
+    assert first.startswith(
+        b'{\n  "anatomy": "brain",\n  "centre": "foreground",\n  "citation": "Bi-DPM",\n  "files": {\n'
+    )
     assert first.endswith(b'  "version": "1.2.0"\n}\n')
     assert b"\r" not in first
 
