@@ -9,7 +9,7 @@ from MedTranslateLib.bundles.entries import Bundle, Entry
 from MedTranslateLib.bundles.manifest import Manifest
 from MedTranslateLib.bundles.parts import MetricRow, Side
 
-METHOD_NAMES = {"bidpm": "Bi-DPM", "identity": "Identity"}
+METHOD_NAMES = {"bidpm": "Bi-DPM", "identity": "Identity", "plasticine": "Plasticine"}
 """How the papers write what the catalogue of methods calls by a key."""
 REVERSE_MARK = "|reverse"
 

@@ -9,10 +9,12 @@ from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.bidpm import BiDpm
 from MedTranslateLib.methods.contract import Method
 from MedTranslateLib.methods.identity import Identity
+from MedTranslateLib.methods.plasticine import Plasticine
 
 METHODS: dict[str, type[Method]] = {
     "bidpm": BiDpm,
     "identity": Identity,
+    "plasticine": Plasticine,
 }
 
 
