@@ -20,6 +20,7 @@ class MedTranslateParameters:
     steps - Steps of the method; 0 takes the bundle's own number.
     samples - Translations to draw; more than one gives an uncertainty map.
     seed - Seed of everything random.
+    estimateDrift - Whether fields are estimated from both pictures in place of the method's own.
     outputName - The user's name for the output; empty for one that tells source, bundle and run.
     result - The output that is looked at and traced.
     comparedWith - What the output is compared with; none is the traced source.
@@ -31,6 +32,7 @@ class MedTranslateParameters:
     steps: Annotated[int, WithinRange(0, 2000)] = STEPS_OF_THE_BUNDLE
     samples: Annotated[int, WithinRange(1, 64)] = 1
     seed: Annotated[int, WithinRange(0, 2147483647)] = 0
+    estimateDrift: bool = False
     outputName: str = ""
     result: vtkMRMLScalarVolumeNode
     comparedWith: vtkMRMLScalarVolumeNode

@@ -25,6 +25,7 @@ STAGES = {
     "read": "Reading",
     "prepare": "Preparing slices",
     "translate": "Translating",
+    "estimate": "Estimating the drift",
     "assemble": "Assembling",
     "write": "Writing",
 }

@@ -141,6 +141,7 @@ class TranslatePanel:
             samples=parameters.samples,
             seed=parameters.seed,
             device=parameters.device,
+            estimate_drift=parameters.estimateDrift,
             output_name=parameters.outputName.strip() or None,
             accept_doubtful=acceptDoubtful,
         )

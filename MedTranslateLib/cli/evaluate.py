@@ -1,23 +1,37 @@
-"""`medtranslate evaluate`: bundles and held-out pairs in, a table of scores beside the simplest baselines out."""
+"""`medtranslate evaluate`: an evaluation file and images in, tables of what was measured out."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from MedTranslateLib.bundles.store import default_store
-from MedTranslateLib.evaluation.config import Comparison, read_comparisons
+from MedTranslateLib.evaluation.config import Comparison, EvaluationPlan, read_plan
 from MedTranslateLib.evaluation.paired import DEFINITION, CaseScore, evaluate_pairs
+from MedTranslateLib.evaluation.protocols import (
+    Figures,
+    Site,
+    adapt,
+    check_fields,
+    layout_of,
+    open_bundle,
+    recover,
+    sweep_steps,
+)
 from MedTranslateLib.evaluation.tables import as_csv, as_text, summarise
 from MedTranslateLib.imaging.files import make_folder, write_json, write_text
-from MedTranslateLib.inference.devices import choose_device
-from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid
-from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.training.cases import load_cases
-from MedTranslateLib.training.config import CaseLayout
+
+PROTOCOLS: dict[str, Callable[[Any, Site], Figures]] = {
+    "adapt": adapt,
+    "fields": check_fields,
+    "schedule": sweep_steps,
+    "recover": recover,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,33 +43,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores each comparison and writes a row per case and a summary per patient group."""
-    comparisons = read_comparisons(arguments.config)
+    """Does what each table of the file asks for, prints it, and writes it beside."""
+    plan = read_plan(arguments.config)
     root = arguments.data or arguments.config.parent
     make_folder(arguments.out)
+    with _Bar() as bar:
+        site = Site(root, arguments.config.parent, arguments.out / "training", arguments.device, bar.show)
+        _compare_all(plan, site, arguments.out)
+        _run_protocols(plan, site, arguments.out)
+    sys.stdout.write(f"Wrote the tables to {arguments.out}.\n")
+    return 0
+
+
+class _Bar:
+    """One bar on standard error for whatever is going on."""
+
+    def __init__(self) -> None:
+        self._bar = tqdm(total=1, bar_format="{desc:>16} |{bar:30}| {n_fmt}/{total_fmt} {remaining}", file=sys.stderr)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draws how far `what` is; a new piece of work starts the clock again."""
+        if what != self._bar.desc:
+            self._bar.reset(total)
+            self._bar.set_description_str(what, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def _compare_all(plan: EvaluationPlan, site: Site, out: Path) -> None:
+    """Scores each comparison and writes a row per case and a summary per patient group."""
+    if not plan.compare:
+        return
     texts, rows, summaries = [], [], []
-    for comparison in comparisons:
-        scored = _score(comparison, root, arguments.device)
+    for comparison in plan.compare:
+        scored = _compare(comparison, site)
         summary = summarise(scored)
         rows += scored
         summaries.append({"bundle": comparison.bundle, "set": comparison.cases[0].folder, "rows": summary})
         texts.append(f"{comparison.bundle} on {comparison.cases[0].folder}\n{as_text(summary)}")
-    write_text(arguments.out / "metrics.csv", as_csv(rows))
-    write_json(arguments.out / "summary.json", {"definition": DEFINITION, "comparisons": summaries})
-    sys.stdout.write("\n".join(texts) + f"\n{DEFINITION}\nWrote metrics.csv and summary.json to {arguments.out}.\n")
-    return 0
+    write_text(out / "metrics.csv", as_csv(rows))
+    write_json(out / "summary.json", {"definition": DEFINITION, "comparisons": summaries})
+    sys.stdout.write("\n".join(texts) + f"\n{DEFINITION}\n\n")
 
 
-def _score(comparison: Comparison, root: Path, device: str) -> list[CaseScore]:
-    bundle = load_bundle(default_store().find(comparison.bundle).folder, choose_device(device))
-    manifest = bundle.manifest
-    layout = CaseLayout(slice_grid(manifest), intensity_scale(manifest.source), intensity_scale(manifest.target))
-    cases = load_cases(comparison.cases, layout, root)
-    training = load_cases(comparison.training, layout, root)
-    with tqdm(desc=manifest.name, unit="case", file=sys.stderr) as bar:
+def _compare(comparison: Comparison, site: Site) -> list[CaseScore]:
+    bundle = open_bundle(comparison.bundle, site)
+    cases = load_cases(comparison.cases, layout_of(bundle), site.data_root)
+    training = load_cases(comparison.training, layout_of(bundle), site.data_root)
+    return evaluate_pairs(
+        bundle, cases, training, lambda done, total: site.on_progress(bundle.manifest.name, done, total)
+    )
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
 
-        return evaluate_pairs(bundle, cases, training, show)
+def _run_protocols(plan: EvaluationPlan, site: Site, out: Path) -> None:
+    for name, measure in PROTOCOLS.items():
+        measured = [measure(table, site) for table in getattr(plan, name)]
+        for figures in measured:
+            sys.stdout.write(f"{figures.title}\n{figures.text}\n")
+            sys.stdout.flush()
+        if measured:
+            write_json(out / f"{name}.json", {figures.title: figures.rows for figures in measured})

@@ -21,6 +21,7 @@ STAGES = {
     "read": "reading",
     "prepare": "preparing slices",
     "translate": "translating",
+    "estimate": "estimating drift",
     "assemble": "assembling",
     "write": "writing",
 }

@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_bundle(record)
     run_of = record["run"]
     options = {name: run_of[name] for name in ("reverse", "steps", "samples", "seed")}
+    options["estimate_drift"] = run_of.get("estimate_drift", False)  # older records have no such key
     device = arguments.device or run_of["device"]
     accepted = record["gate"]["accepted"]
     request = request_for(source, record["bundle"]["name"], device=device, accept_doubtful=accepted, **options)

@@ -30,6 +30,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything random (default 0)")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda:0 or mps (default auto)")
+    parser.add_argument(
+        "--estimate-drift",
+        action="store_true",
+        help="register output to source and store those fields, marked as estimated, in place of the method's own",
+    )
     parser.add_argument("--accept-doubtful", action="store_true", help="translate an image that the input gate doubts")
     parser.add_argument("--no-views", action="store_true", help="do not make overview.png and scene.mrb")
 
@@ -49,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_options(arguments: argparse.Namespace) -> dict[str, object]:
     """The request's options as given on the command line."""
-    names = ("reverse", "steps", "samples", "seed", "device", "accept_doubtful")
+    names = ("reverse", "steps", "samples", "seed", "device", "estimate_drift", "accept_doubtful")
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -58,7 +63,11 @@ def tell(done: FinishedJob) -> None:
     result, folder = done.result, done.folder
     bundle = result.provenance["bundle"]
     unit = "HU" if result.output_scale == "hounsfield" else "relative 0..1, not HU"
-    state = {"identity": "every pixel stays in place", "model": "made by the model", "estimated": "estimated later"}
+    state = {
+        "identity": "every pixel stays in place",
+        "model": "made by the model",
+        "estimated": "estimated from both pictures, not by the model",
+    }
     origin = state[result.correspondence.origin.value]
     what = f"{result.output_name} ({unit}) by {bundle['name']} {bundle['version']}. SYNTHETIC, research use only."
     command = os.environ.get("MEDTRANSLATE_COMMAND", "medtranslate")  # run.py says how it was called

@@ -24,6 +24,7 @@ class TranslationRequest:
         samples: Number of translations to draw; more than one gives an uncertainty map.
         seed: Seed of everything random.
         device: `auto`, `cpu`, `cuda:0` or `mps`.
+        estimate_drift: Store fields estimated from source and output, marked as such, in place of the method's own.
         accept_doubtful: Run although the input gate found something doubtful; recorded in the provenance.
 
     Raises:
@@ -38,6 +39,7 @@ class TranslationRequest:
     samples: int = 1
     seed: int = 0
     device: str = "auto"
+    estimate_drift: bool = False
     accept_doubtful: bool = False
 
     def __post_init__(self) -> None:

@@ -1,7 +1,11 @@
-"""The velocity that a method predicted for each slice in, a forward and an inverse field of the volume out."""
+"""Velocities of the slices of a volume in, joined across slices; a forward and an inverse field of the volume out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,30 +13,64 @@ from torch.nn import functional
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.fields import field_from_index_displacement
+from MedTranslateLib.imaging.slices import SliceStack
 from MedTranslateLib.methods.fields import integrate
+from MedTranslateLib.methods.registration import register
 
 SMOOTHING_MM = 2.0
 """Standard deviation of the Gaussian that joins the velocities of neighbouring slices."""
 
 
-def correspondence_from_velocity(velocity: Tensor, network: Geometry) -> Correspondence:
-    """Smooths the velocity (not the displacement) across slices, integrates it in 3-D, and converts to mm.
+def correspondence_from_velocity(velocity: Tensor, network: Geometry, origin: Origin) -> Correspondence:
+    """Integrates a velocity in 3-D and converts to mm.
 
     Args:
-        velocity: (N, 2, H, W), in-plane, in pixels along rows and columns; output to source.
+        velocity: (N, 2, H, W), in-plane, in pixels along rows and columns, output to source; smooth across slices
+            (`smooth_across_slices`), so that the flow is one of the volume. In plane, each slice flows within itself:
+            the field of the volume is, slice by slice, the one that the method carried the picture along.
         network: Grid of the slices.
+        origin: Whether the method moved pixels along this velocity, or it was estimated afterwards.
 
     Returns:
         Both directions, each integrated on its own from +v and -v, so both are diffeomorphisms of the volume.
     """
-    smooth = smooth_across_slices(velocity, float(network.spacing_mm[2]))
-    volume = torch.zeros(1, 3, *smooth.shape[:1], *smooth.shape[2:])
-    volume[0, 1:] = smooth.movedim(1, 0)
-    return Correspondence(_field(volume, network), _field(-volume, network), Origin.MODEL)
+    volume = torch.zeros(1, 3, *velocity.shape[:1], *velocity.shape[2:])
+    volume[0, 1:] = velocity.movedim(1, 0)
+    return Correspondence(_field(volume, network), _field(-volume, network), origin)
+
+
+def estimate_drift(
+    stack: SliceStack, output: npt.NDArray[np.float32], on_iteration: Callable[[int, int], None]
+) -> Tensor:
+    """Where the output's pixels seem to come from, judged from both pictures; see `methods.registration`.
+
+    Args:
+        stack: The source's slices.
+        output: Their translation, (N, H, W) in [-1, 1].
+        on_iteration: Called as `on_iteration(done, total)`.
+
+    Returns:
+        Velocity (N, 2, H, W) in pixels, smooth across slices.
+    """
+    source, made = (torch.from_numpy(np.ascontiguousarray(slices))[:, None] for slices in (stack.slices, output))
+    return smooth_across_slices(register(source, made, on_iteration), float(stack.geometry.spacing_mm[2]))
+
+
+def displacements_of(velocity: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What a velocity does to each slice: (2, N, 2, H, W) in pixels, forward (output to source) and inverse.
+
+    Args:
+        velocity: (N, 2, H, W) in pixels.
+    """
+    flow = torch.from_numpy(velocity)
+    return torch.stack([integrate(flow), integrate(-flow)]).numpy()
 
 
 def smooth_across_slices(velocity: Tensor, spacing_mm: float) -> Tensor:
-    """Gaussian of `SMOOTHING_MM` along the first axis; the end slices are repeated outwards."""
+    """Gaussian of `SMOOTHING_MM` along the first axis of a velocity (not a displacement): its flow stays invertible.
+
+    The end slices are repeated outwards. Slices further apart than the Gaussian reaches are left as they are.
+    """
     radius = int(3 * SMOOTHING_MM / spacing_mm)
     if radius == 0 or len(velocity) == 1:
         return velocity

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from MedTranslateLib.bundles.manifest import Manifest, Side
-from MedTranslateLib.core.correspondence import Correspondence
+from MedTranslateLib.core.correspondence import Correspondence, Origin
 from MedTranslateLib.core.errors import RequestError
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.core.volume import FloatArray, Geometry, Volume
-from MedTranslateLib.imaging.geometry import Plane, SliceGrid
+from MedTranslateLib.imaging.geometry import Centre, Plane, SliceGrid
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind, background_value, to_target_units
-from MedTranslateLib.imaging.slices import back_onto_source, slice_volume, validity_mask
-from MedTranslateLib.inference.correspond import correspondence_from_velocity
+from MedTranslateLib.imaging.slices import SliceStack, back_onto_source, slice_volume, validity_mask
+from MedTranslateLib.inference.correspond import correspondence_from_velocity, estimate_drift
 from MedTranslateLib.inference.gate import GateReport
 from MedTranslateLib.inference.provenance import describe_run
 from MedTranslateLib.inference.slicewise import SliceRun, SliceRunResult, translate_slices
@@ -61,6 +60,7 @@ def translate(
     run = plan_slices(request, bundle)
     on_progress("prepare", 0, 1)
     sliced = slice_volume(source, slice_grid(manifest), intensity_scale(sides.source))
+    run = replace(run, slice_spacing_mm=float(sliced.stack.geometry.spacing_mm[2]))
     made = translate_slices(sliced.stack.slices, bundle, run, lambda done, total: on_progress("translate", done, total))
     on_progress("assemble", 0, 1)
     scale = intensity_scale(sides.target)
@@ -69,7 +69,7 @@ def translate(
         translated=back_onto_source(
             to_target_units(made.mean, scale), network, source.geometry, background_value(scale)
         ),
-        correspondence=_correspondence(made.velocity, network, source.geometry),
+        correspondence=_correspondence(request, made, sliced.stack, source.geometry, on_progress),
         validity_kji=validity_mask(network, source.geometry),
         uncertainty=_uncertainty(made, scale, network, source),
         provenance=describe_run(request, source, bundle, gate, run, sliced, made.network_seconds),
@@ -87,7 +87,7 @@ def sides_of(manifest: Manifest, request: TranslationRequest) -> Sides:
 def slice_grid(manifest: Manifest) -> SliceGrid:
     """The in-plane grid of a bundle."""
     height, width = manifest.size_hw
-    return SliceGrid(Plane(manifest.plane), manifest.spacing_mm, (height, width))
+    return SliceGrid(Plane(manifest.plane), manifest.spacing_mm, (height, width), Centre(manifest.centre))
 
 
 def intensity_scale(side: Side) -> IntensityScale:
@@ -106,7 +106,7 @@ def plan_slices(request: TranslationRequest, bundle: LoadedBundle) -> SliceRun:
         msg = f"Bundle {bundle.manifest.name} translates one way only ({bundle.manifest.arrow}); leave out --reverse."
         raise RequestError(msg)
     supported = bundle.method.supported_steps
-    steps = supported[0] if request.steps is None else request.steps
+    steps = bundle.method.default_steps if request.steps is None else request.steps
     if steps not in supported:
         allowed = f"{supported[0]}" if len(supported) == 1 else f"{supported[0]} to {supported[-1]}"
         msg = f"Bundle {bundle.manifest.name} was trained for {allowed} step(s), got steps = {steps}."
@@ -129,7 +129,13 @@ def _uncertainty(made: SliceRunResult, scale: IntensityScale, network: Geometry,
     return back_onto_source(in_target_units.astype(np.float32), network, source.geometry, 0.0)
 
 
-def _correspondence(velocity: npt.NDArray[np.float32] | None, network: Geometry, source: Geometry) -> Correspondence:
-    if velocity is None:
+def _correspondence(
+    request: TranslationRequest, made: SliceRunResult, stack: SliceStack, source: Geometry, on_progress: OnProgress
+) -> Correspondence:
+    """The model's own fields; where they were asked for, fields estimated from source and output instead."""
+    if request.estimate_drift:
+        drift = estimate_drift(stack, made.mean, lambda done, total: on_progress("estimate", done, total))
+        return correspondence_from_velocity(drift, stack.geometry, Origin.ESTIMATED)
+    if made.velocity is None:
         return Correspondence.identity(source)
-    return correspondence_from_velocity(torch.from_numpy(velocity), network)
+    return correspondence_from_velocity(torch.from_numpy(made.velocity), stack.geometry, Origin.MODEL)

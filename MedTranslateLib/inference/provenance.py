@@ -96,6 +96,7 @@ def _run(request: TranslationRequest, bundle: LoadedBundle, run: SliceRun) -> di
         "steps": run.steps,
         "samples": run.samples,
         "seed": run.seed,
+        "estimate_drift": request.estimate_drift,
         "device_requested": request.device,
         "device": str(device),
         "device_name": name,

@@ -64,6 +64,7 @@ def request_for(choice: TranslationChoice, bundle: Bundle, modality: str | None 
         samples=choice.samples,
         seed=choice.seed,
         device=choice.device,
+        estimate_drift=choice.estimate_drift,
         accept_doubtful=choice.accept_doubtful,
     )
 

@@ -28,8 +28,13 @@ class ReadingState(str, Enum):
 
     IDENTITY = "same grid, no deformation"
     TRACED = "traced"
+    ESTIMATED = "estimated, not by the model"
     FOLDED = "folded"
     OUTSIDE = "outside"
+
+
+STATE_OF_ORIGIN = {Origin.IDENTITY.value: ReadingState.IDENTITY, Origin.ESTIMATED.value: ReadingState.ESTIMATED}
+"""What a pair inside the fields is called, where the model did not make them."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class PointTracer:
         if step.det_j <= 0:
             return ReadingState.FOLDED
         origin = self._nodes.output.GetAttribute(f"{ATTRIBUTE_PREFIX}correspondence")
-        return ReadingState.IDENTITY if origin == Origin.IDENTITY.value else ReadingState.TRACED
+        return STATE_OF_ORIGIN.get(origin, ReadingState.TRACED)
 
 
 def voxel_value(node: slicer.vtkMRMLVolumeNode, point_ras: Sequence[float]) -> float | None:

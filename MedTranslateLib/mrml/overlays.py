@@ -9,6 +9,7 @@ from enum import Enum
 import slicer
 import vtk
 
+from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.mrml.layout import Side
 from MedTranslateLib.mrml.mapping import ReadingState
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
@@ -224,6 +225,8 @@ def _sentence(
 ) -> str:
     inverse = field_node.GetAttribute(f"{ATTRIBUTE_PREFIX}role") == "inverse"
     way = "from points of the source to where they went" if inverse else "from points of the output to their source"
+    if field_node.GetAttribute(f"{ATTRIBUTE_PREFIX}correspondence") == Origin.ESTIMATED.value:
+        way += f" ({ReadingState.ESTIMATED.value})"
     if overlay is FieldOverlay.CONTOUR:
         levels = display.GetContourLevelsMmAsString().split()
         return f"Lines of equal displacement {way}: {', '.join(levels)} mm."

@@ -25,6 +25,7 @@ class TranslationChoice:
         seed: Seed of everything random.
         device: `auto`, `cpu`, `cuda:0` or `mps`.
         output_name: The user's name for the output; None for one that tells source and bundle.
+        estimate_drift: Store fields estimated from both pictures in place of the method's own.
         accept_doubtful: Translate although the volume may not fit the bundle.
     """
 
@@ -35,6 +36,7 @@ class TranslationChoice:
     seed: int = 0
     device: str = "auto"
     output_name: str | None = None
+    estimate_drift: bool = False
     accept_doubtful: bool = False
 
 

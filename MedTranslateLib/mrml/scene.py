@@ -33,6 +33,8 @@ OUTPUT_COLOURS = "vtkMRMLColorTableNodeGrey"
 UNCERTAINTY_COLOURS = "vtkMRMLColorTableNodeIron"
 HOUNSFIELD_CODE = ("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNIT_CODE = ("1", "UCUM", "no units")
+KINDS = {Origin.MODEL: "", Origin.IDENTITY: ", identity", Origin.ESTIMATED: ", estimated"}
+"""What the names of field nodes say of where the fields come from."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +146,14 @@ def _add_nodes(
     names: ResultNames,
 ) -> ResultNodes:
     fields_of, geometry = result.correspondence, result.translated.geometry
-    still = ", identity" if fields_of.origin is Origin.IDENTITY else ""
+    kind = KINDS[fields_of.origin]
     output = node_from_volume(scene, result.translated, names.output, output_range(result))
     output.GetDisplayNode().SetAndObserveColorNodeID(OUTPUT_COLOURS)
     return ResultNodes(
         source=source,
         output=output,
-        forward=transform_node_from_field(scene, fields_of.forward, names.part(f"Output to source{still}")),
-        inverse=transform_node_from_field(scene, fields_of.inverse, names.part(f"Source to output{still}")),
+        forward=transform_node_from_field(scene, fields_of.forward, names.part(f"Output to source{kind}")),
+        inverse=transform_node_from_field(scene, fields_of.inverse, names.part(f"Source to output{kind}")),
         validity=label_node_from_mask(scene, result.validity_kji, geometry, names.part("Seen by the model")),
         uncertainty=_uncertainty_node(scene, result, names.part("Uncertainty")),
         provenance=_provenance_node(scene, result, names.part("Provenance")),

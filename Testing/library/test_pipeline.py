@@ -26,7 +26,6 @@ from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.gate import GateReport, Verdict, inspect, pass_gate
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import BundleCache, LoadedBundle, load_bundle
-from MedTranslateLib.methods.contract import SliceTranslation
 from MedTranslateLib.methods.identity import Identity
 
 CPU = torch.device("cpu")
@@ -44,19 +43,20 @@ def run(source: Volume, bundle: LoadedBundle, **options: object):
 class ShiftingMethod(Identity):
     """Moves every pixel by a constant velocity of 2 rows and -3 columns, and says so."""
 
-    def translate(self, source, direction, steps, generator, on_step):
-        moved = torch.roll(source, (-2, 3), (2, 3))
-        velocity = torch.tensor([2.0, -3.0]).view(1, 2, 1, 1).expand(len(source), 2, *source.shape[2:])
-        return SliceTranslation(moved, velocity)
+    def predicted_velocity(self, source):
+        return torch.tensor([2.0, -3.0]).view(1, 2, 1, 1).expand(len(source), 2, *source.shape[2:])
+
+    def translate(self, source, direction, steps, noise, on_step):
+        return torch.roll(source.images, (-2, 3), (2, 3))
 
 
 class NoisyMethod(Identity):
-    """Adds noise of a known standard deviation, drawn from the generator it is given."""
+    """Is noise of a known standard deviation, drawn from what it is given."""
 
     stochastic = True
 
-    def translate(self, source, direction, steps, generator, on_step):
-        return SliceTranslation(source * 0 + 0.1 * torch.randn(source.shape, generator=generator))
+    def translate(self, source, direction, steps, noise, on_step):
+        return 0.1 * noise.draw(source.images)
 
 
 def test_the_output_of_an_oblique_anisotropic_volume_lies_on_exactly_its_grid(oblique_head, make_bundle):

@@ -99,11 +99,14 @@ OPTIONAL = {
     ("request", "samples"),
     ("request", "seed"),
     ("request", "device"),
+    ("request", "estimate_drift"),
     ("request", "accept_doubtful"),
     ("result", "files.uncertainty"),
     ("result", "sha256.uncertainty.nrrd"),
     ("provenance", "times_s"),
     ("bundle", "training_statistics"),
+    ("bundle", "centre"),
+    ("provenance", "run.estimate_drift"),
 }
 
 

@@ -239,6 +239,20 @@ def test_an_identity_says_so_within_the_image_only(known: SimpleNamespace, add_t
     assert tracer.trace(geometry.ras_from_ijk([-0.6, 3, 3]), from_output=False).state is ReadingState.OUTSIDE
 
 
+def test_a_pair_of_an_estimated_field_never_reads_as_if_the_model_had_made_it(
+    known: SimpleNamespace, add_to_scene: Callable
+) -> None:
+    geometry = known.oblique_grid()
+    there = shifted(geometry, [1.5, -2.0, 0.5])
+    nodes = add_to_scene(geometry, Correspondence(there.forward, there.inverse, Origin.ESTIMATED))
+    reading = PointTracer(nodes).trace(geometry.ras_from_ijk(INNER_VOXEL), from_output=True)
+    assert reading.state is ReadingState.ESTIMATED
+    assert reading.displacement_mm == pytest.approx(np.linalg.norm([1.5, -2.0, 0.5]), abs=1e-3)
+    assert reading.sentence().startswith("estimated, not by the model:")
+    assert "Output to source, estimated" in nodes.forward.GetName()
+    assert "Source to output, estimated" in nodes.inverse.GetName()
+
+
 def test_a_moved_source_is_read_where_it_is_now(
     scene: slicer.vtkMRMLScene, known: SimpleNamespace, add_to_scene: Callable
 ) -> None:
