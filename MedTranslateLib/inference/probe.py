@@ -26,6 +26,7 @@ PACKAGES = {
     "torch": "torch",
     "monai": "monai",
     "einops": "einops",
+    "skimage": "scikit-image",
     "safetensors": "safetensors",
     "numpy": "numpy",
     "scipy": "scipy",

@@ -92,7 +92,8 @@ def test_where_all_is_installed_nothing_is_missing_and_the_versions_are_those_of
 
 def test_where_nothing_is_installed_everything_is_missing_and_there_is_still_a_processor():
     answer = probe(WITHOUT_PACKAGES)
-    assert answer["missing"] == ["torch", "monai", "einops", "safetensors", "numpy", "scipy", "SimpleITK"]
+    of_slicer = ["numpy", "scipy", "SimpleITK"]
+    assert answer["missing"] == ["torch", "monai", "einops", "scikit-image", "safetensors", *of_slicer]
     assert (answer["broken"], answer["versions"]) == ({}, {})
     assert [device["name"] for device in answer["devices"]] == ["cpu"]
 
