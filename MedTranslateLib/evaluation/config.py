@@ -1,25 +1,29 @@
-"""An evaluation file (TOML) in, a checked and frozen configuration out."""
+"""An evaluation file (TOML) in, a checked and frozen plan of what to measure out."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.evaluation.known_deformation import KnownDeformation
 from MedTranslateLib.methods.options import options_from
-from MedTranslateLib.training.config import DataEntry
+from MedTranslateLib.training.config import DataEntry, TrainingOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """One bundle with the cases it is judged on.
+    """`[[compare]]`: one bundle with the pairs it is judged on.
 
     Args:
         bundle: Name of an installed bundle, or the path of a bundle folder.
@@ -32,11 +36,83 @@ class Comparison:
     training: tuple[DataEntry, ...]
 
 
-def read_comparisons(path: Path) -> tuple[Comparison, ...]:
-    """Reads the `[[compare]]` tables of an evaluation file.
+@dataclass(frozen=True)
+class LabelledData:
+    """Images whose `target` files are label maps, and the value of the structure in them."""
+
+    images: DataEntry
+    label: float
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """`[[adapt]]`: adaptation segmentation.
+
+    Args:
+        bundles: Bundles on one slice grid; the first gives grid and intensity scales.
+        target: Labelled images of the target domain, which the segmenter is trained on.
+        cases: Labelled images of the source domain.
+        segmenter: How the segmenter is trained.
+        held_out: Every so many-th patient of the target domain tests the segmenter instead of training it.
+        steps: Steps of bundles that can choose; 0 takes their own.
+    """
+
+    bundles: tuple[str, ...]
+    target: LabelledData
+    cases: LabelledData
+    segmenter: TrainingOptions
+    held_out: int = 6
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class FieldCheck:
+    """`[[fields]]`: round trip, folding and agreement with the pictures of one bundle's fields."""
+
+    bundle: str
+    cases: tuple[DataEntry, ...]
+
+
+@dataclass(frozen=True)
+class ScheduleSweep:
+    """`[[schedule]]`: quality and time of one bundle at several numbers of steps, on pairs."""
+
+    bundle: str
+    cases: tuple[DataEntry, ...]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RecoveryCheck:
+    """`[[recover]]`: a method is trained on two domains with a known deformation between them.
+
+    Args:
+        training: The training file, relative to the evaluation file; its data and validation are the heads.
+        known: The deformation.
+        seed: Of the random parts.
+    """
+
+    training: str
+    known: KnownDeformation
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Everything one evaluation file asks for."""
+
+    compare: tuple[Comparison, ...]
+    adapt: tuple[Adaptation, ...]
+    fields: tuple[FieldCheck, ...]
+    schedule: tuple[ScheduleSweep, ...]
+    recover: tuple[RecoveryCheck, ...]
+
+
+def read_plan(path: Path) -> EvaluationPlan:
+    """Reads an evaluation file.
 
     Raises:
-        ConfigError: If the file is missing, is not TOML, or has a wrong, missing or unknown key.
+        ConfigError: If the file is missing, is not TOML, asks for nothing, or has a wrong, missing or unknown key.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -46,17 +122,58 @@ def read_comparisons(path: Path) -> tuple[Comparison, ...]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is not valid TOML: {error}"
         raise ConfigError(msg) from error
-    unknown = sorted(set(raw) - {"compare"})
-    if unknown or not raw.get("compare"):
-        msg = f"{path}: unknown table {unknown[0]!r}." if unknown else f"{path} needs at least one [[compare]] table."
+    readers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+        "compare": _comparison,
+        "adapt": _adaptation,
+        "fields": lambda table: options_from(FieldCheck, {**table, "cases": _entries(table, "cases")}),
+        "schedule": lambda table: options_from(ScheduleSweep, {**table, "cases": _entries(table, "cases")}),
+        "recover": _recovery,
+    }
+    unknown = sorted(set(raw) - set(readers))
+    if unknown or not raw:
+        known = ", ".join(f"[[{name}]]" for name in readers)
+        what = f"unknown table {unknown[0]!r}" if unknown else "nothing is asked for"
+        msg = f"{path}: {what}; known are {known}."
         raise ConfigError(msg)
-    return tuple(_comparison(table) for table in raw["compare"])
+    return EvaluationPlan(**{field.name: _read_all(raw, field.name, readers) for field in fields(EvaluationPlan)})
 
 
-def _comparison(table: dict[str, Any]) -> Comparison:
-    entries = {name: tuple(options_from(DataEntry, e) for e in table.get(name, [])) for name in ("cases", "training")}
-    comparison = options_from(Comparison, {**table, **entries})
-    if not comparison.cases or not comparison.training:
-        msg = f"[[compare]] of {comparison.bundle} needs [[compare.cases]] and [[compare.training]]."
+def _read_all(raw: Mapping[str, Any], name: str, readers: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
+    return tuple(readers[name](table) for table in raw.get(name, []))
+
+
+def _entries(table: Mapping[str, Any], name: str) -> tuple[DataEntry, ...]:
+    entries = tuple(options_from(DataEntry, entry) for entry in table.get(name, []))
+    if not entries:
+        msg = f"A table of the evaluation file needs at least one [[...{name}]], got {sorted(table)}."
         raise ConfigError(msg)
-    return comparison
+    return entries
+
+
+def _comparison(table: Mapping[str, Any]) -> Comparison:
+    entries = {name: _entries(table, name) for name in ("cases", "training")}
+    return options_from(Comparison, {**table, **entries})
+
+
+def _adaptation(table: Mapping[str, Any]) -> Adaptation:
+    for name in ("target", "cases", "segmenter"):
+        if not isinstance(table.get(name), dict):
+            msg = f"[[adapt]] needs a table [adapt.{name}], got {sorted(table)}."
+            raise ConfigError(msg)
+    labelled = {name: _labelled(table[name]) for name in ("target", "cases")}
+    return options_from(
+        Adaptation, {**table, **labelled, "segmenter": options_from(TrainingOptions, table["segmenter"])}
+    )
+
+
+def _labelled(table: Mapping[str, Any]) -> LabelledData:
+    images = {key: value for key, value in table.items() if key != "label"}
+    if "label" not in table:
+        msg = f"Labelled images need the key 'label', the structure's value in the label maps; got {sorted(table)}."
+        raise ConfigError(msg)
+    return LabelledData(options_from(DataEntry, images), float(table["label"]))
+
+
+def _recovery(table: Mapping[str, Any]) -> RecoveryCheck:
+    known = options_from(KnownDeformation, table.get("known", {}))
+    return options_from(RecoveryCheck, {**table, "known": known})

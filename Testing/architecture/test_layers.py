@@ -37,7 +37,7 @@ LAYERS = {
     "metrics": layer("core imaging", "numpy scipy skimage"),
     "studies": layer("core metrics", "numpy scipy"),
     "inference": layer("core imaging bundles methods", "numpy torch safetensors"),
-    "training": layer("core imaging bundles methods metrics inference", "numpy torch monai safetensors"),
+    "training": layer("core imaging bundles methods metrics inference", "numpy torch monai skimage safetensors"),
     "evaluation": layer(BELOW_EVALUATION, "numpy scipy skimage dask matplotlib"),
     "cli": layer(f"{BELOW_EVALUATION} evaluation", "numpy torch tqdm"),
     "mrml": layer("core imaging bundles metrics studies", "numpy slicer vtk vtkmodules"),

@@ -1,0 +1,170 @@
+"""A segmenter of the target domain and labelled source cases in, how well each translation lets it segment out.
+
+Plasticine Section IV-A, Fig. 6: translate the source, segment the output with a network that knows the target domain
+only, trace the mask back to the source through the inverse field, and compare with the source's own label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import map_coordinates
+from skimage.exposure import match_histograms
+
+from MedTranslateLib.inference.correspond import displacements_of
+from MedTranslateLib.inference.slicewise import SliceRun, translate_slices
+from MedTranslateLib.inference.weights import LoadedBundle
+from MedTranslateLib.methods.contract import Direction
+from MedTranslateLib.metrics.structure import OverlapScore, boundary_distance_px, score_overlap
+from MedTranslateLib.training.cases import Slices
+from MedTranslateLib.training.labelled import LabelledCase
+
+Masks = npt.NDArray[np.bool_]
+Segment = Callable[[Slices], Masks]
+NO_TRANSLATION, HISTOGRAM_MATCHING = "no translation", "histogram matching"
+
+
+@dataclass(frozen=True)
+class Translated:
+    """What a translator makes of the slices of one case.
+
+    Args:
+        images: (N, H, W) in [-1, 1].
+        displacements: Forward and inverse, (2, N, 2, H, W) in pixels; None where every pixel stays in its place.
+    """
+
+    images: Slices
+    displacements: npt.NDArray[np.float32] | None = None
+
+
+Translator = Callable[[Slices], Translated]
+
+
+@dataclass(frozen=True)
+class AdaptationScore:
+    """One case and one translator.
+
+    Args:
+        case: Name of the patient.
+        label: The translator.
+        overlap: Traced-back mask against the source's label, over all slices of the patient.
+        boundary_px: Mean over the slices of the distance between the boundary of the segmented output and that of the
+            source label carried along phi; NaN where no slice has both.
+        boundary_identity_px: The same with the source label left where it was.
+        missed: Labelled slices in whose output nothing was found.
+    """
+
+    case: str
+    label: str
+    overlap: OverlapScore
+    boundary_px: float
+    boundary_identity_px: float
+    missed: int
+
+
+def translators(
+    bundles: Mapping[str, LoadedBundle], target_slices: Slices, seed: int, steps: int | None
+) -> dict[str, Translator]:
+    """The compared ways to bring a source to the target domain, by name.
+
+    Args:
+        bundles: Trained bundles on one slice grid.
+        target_slices: Slices of the target domain; their histogram is what histogram matching aims at.
+        seed: Of the bundles' noise.
+        steps: Steps of the bundles that can choose; None takes their own.
+    """
+    some = target_slices[:: max(1, len(target_slices) // 64)]
+    goal = some.reshape(-1, some.shape[-1])  # one picture with the histogram of them all
+
+    def matched(slices: Slices) -> Translated:
+        return Translated(np.stack([match_histograms(image, goal) for image in slices]).astype(np.float32))
+
+    named: dict[str, Translator] = {NO_TRANSLATION: Translated, HISTOGRAM_MATCHING: matched}
+    for name, bundle in bundles.items():
+        named[name] = _translator(bundle, seed, steps)
+    return named
+
+
+def score_adaptation(
+    cases: Sequence[LabelledCase], named: Mapping[str, Translator], segment: Segment
+) -> Iterator[AdaptationScore]:
+    """Scores every translator on every case."""
+    for case in cases:
+        for label, translate in named.items():
+            yield _score(case, label, translate(case.images), segment)
+
+
+def carried(masks: Masks, displacement: npt.NDArray[np.float32] | None) -> Masks:
+    """The masks (N, H, W) read at p + displacement(p), linear; None leaves them."""
+    if displacement is None:
+        return masks
+    grid = np.mgrid[: masks.shape[1], : masks.shape[2]]
+    pairs = zip(masks.astype(np.float64), displacement, strict=True)
+    return np.stack([map_coordinates(mask, grid + moved, order=1, mode="nearest") > 0.5 for mask, moved in pairs])
+
+
+def summarise_adaptation(rows: Sequence[AdaptationScore]) -> list[dict[str, Any]]:
+    """Mean over the patients for each translator, in order of appearance; undefined values are left out and counted."""
+    groups: dict[str, list[AdaptationScore]] = {}
+    for row in rows:
+        groups.setdefault(row.label, []).append(row)
+    return [_summary(label, group) for label, group in groups.items()]
+
+
+def adaptation_text(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """An aligned table for the terminal."""
+    head = (
+        f"{'output':<38} {'n':>3} {'accuracy':>8} {'Dice':>6} {'mIoU':>6} {'boundary px':>11} {'identity px':>11} "
+        f"{'missed':>6}"
+    )
+    lines = [head, "-" * len(head)]
+    lines += [
+        f"{s['label']:<38} {s['cases']:>3} {s['accuracy']:8.4f} {s['dice']:6.3f} {s['miou']:6.3f} "
+        f"{s['boundary_px']:11.2f} {s['boundary_identity_px']:11.2f} {s['missed']:>6}"
+        for s in summaries
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _translator(bundle: LoadedBundle, seed: int, steps: int | None) -> Translator:
+    takes = steps if steps is not None and steps in bundle.method.supported_steps else bundle.method.default_steps
+    run = SliceRun(Direction.FORWARD, takes, 1, seed)
+
+    def translate(slices: Slices) -> Translated:
+        made = translate_slices(slices, bundle, run, lambda _done, _total: None)
+        return Translated(made.mean, None if made.velocity is None else displacements_of(made.velocity))
+
+    return translate
+
+
+def _score(case: LabelledCase, label: str, made: Translated, segment: Segment) -> AdaptationScore:
+    found = segment(made.images)
+    forward, inverse = (None, None) if made.displacements is None else made.displacements
+    expected = carried(case.masks, forward)
+    labelled = [n for n in range(len(found)) if case.masks[n].any()]
+    both = [n for n in labelled if found[n].any() and expected[n].any()]
+    return AdaptationScore(
+        case=case.name,
+        label=label,
+        overlap=score_overlap(carried(found, inverse), case.masks),
+        boundary_px=_mean([boundary_distance_px(found[n], expected[n]) for n in both]),
+        boundary_identity_px=_mean([boundary_distance_px(found[n], case.masks[n]) for n in both]),
+        missed=len(labelled) - len(both),
+    )
+
+
+def _summary(label: str, group: Sequence[AdaptationScore]) -> dict[str, Any]:
+    overlaps = [asdict(row.overlap) for row in group]
+    table: dict[str, Any] = {"label": label, "cases": len(group)}
+    table |= {name: _mean([overlap[name] for overlap in overlaps]) for name in ("accuracy", "dice", "miou")}
+    table |= {name: _mean([getattr(row, name) for row in group]) for name in ("boundary_px", "boundary_identity_px")}
+    return {**table, "missed": sum(row.missed for row in group)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")

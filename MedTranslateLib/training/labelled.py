@@ -1,0 +1,72 @@
+"""Folders of images with label maps in, slices on a bundle's grid with the mask of one structure out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.imaging.geometry import SliceGrid, foreground_threshold, grid_centre_ijk, network_geometry
+from MedTranslateLib.imaging.resample import thin_out
+from MedTranslateLib.imaging.scale import IntensityScale
+from MedTranslateLib.training.cases import RawCase, Slices, intensities_of, read_raw_cases
+from MedTranslateLib.training.config import DataEntry
+
+
+@dataclass(frozen=True)
+class LabelledEntry:
+    """Images and label maps of one domain.
+
+    Args:
+        images: Where they lie: `source` names the images, `target` the label maps.
+        label: The value of the structure in the label maps.
+        scale: Intensity scale of the images.
+    """
+
+    images: DataEntry
+    label: float
+    scale: IntensityScale
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """Slices of one patient, or one slice of it.
+
+    Args:
+        name: Name of the patient.
+        images: (N, H, W) in [-1, 1].
+        masks: (N, H, W), True inside the structure.
+    """
+
+    name: str
+    images: Slices
+    masks: npt.NDArray[np.bool_]
+
+
+def load_labelled(entry: LabelledEntry, grid: SliceGrid, data_root: Path) -> list[LabelledCase]:
+    """Reads, resamples and normalises the cases of an entry, in the order of their names.
+
+    Raises:
+        ConfigError: If the folder is missing, holds no case, or an image has no label map.
+    """
+    cases = [_prepared(raw, entry, grid) for raw in read_raw_cases(entry.images, data_root, grid)]
+    if not cases:
+        msg = f"No labelled case was found in {data_root / entry.images.folder}."
+        raise ConfigError(msg)
+    return sorted(cases, key=lambda case: case.name)
+
+
+def _prepared(raw: RawCase, entry: LabelledEntry, grid: SliceGrid) -> LabelledCase:
+    image, labels = raw.source, raw.target
+    if image is None or labels is None:
+        msg = f"Case {raw.name} in {entry.images.folder} needs an image and a label map; one of them is missing."
+        raise ConfigError(msg)
+    threshold = foreground_threshold(image)
+    geometry = network_geometry(image.geometry, grid, grid_centre_ijk(image, grid, threshold))
+    intensities = intensities_of(image, entry.images, entry.scale)
+    slices = intensities.normalise(thin_out(image, geometry, outside=intensities.low))
+    structure = labels.with_array((labels.array_kji == entry.label).astype(np.float32))
+    return LabelledCase(raw.name, slices, thin_out(structure, geometry, outside=0.0) > 0.5)
