@@ -174,7 +174,8 @@ class Plasticine(Method):
         image = _noised(moved, gammas[-1], noise.draw(moved))
         for number, k in enumerate(range(steps, 0, -1)):
             level = torch.full((len(image),), gammas[k] ** 0.5, device=image.device)
-            estimate = self.noise(torch.cat([image, condition], dim=1), level).float()
+            offset = (number % self.options.patch, number // self.options.patch % self.options.patch)
+            estimate = self.noise(torch.cat([image, condition], dim=1), level, offset).float()
             image = self._refined(image, estimate, (gammas[k], gammas[k - 1]), noise)
             on_step(number + 1, steps)
         return image

@@ -48,7 +48,7 @@ class NoiseOfOneImage(nn.Module):
         super().__init__()
         self.image = image
 
-    def forward(self, seen: Tensor, level: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, level: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         root = level.view(-1, 1, 1, 1)
         return (seen[:, :1] - root * self.image) / (1 - root.square()).sqrt()
 
@@ -60,7 +60,7 @@ class NoiseOfGaussianImages(nn.Module):
         super().__init__()
         self.spread = spread
 
-    def forward(self, seen: Tensor, level: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, level: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         gamma = level.square().view(-1, 1, 1, 1)
         return seen[:, :1] * (1 - gamma).sqrt() / (gamma * self.spread**2 + 1 - gamma)
 
@@ -72,7 +72,7 @@ class Condition(nn.Module):
         super().__init__()
         self.seen: list[Tensor] = []
 
-    def forward(self, seen: Tensor, level: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, level: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         self.seen.append(seen.clone())
         return seen[:, :1] * 0
 
@@ -135,6 +135,23 @@ def test_what_survives_of_the_source_is_the_surviving_share_of_its_contrast():
     gamma = float(NoiseSchedule.gammas()[400])
     gain = gamma * 0.2**2 / (gamma * 0.2**2 + 1 - gamma)  # what the perfect network believes of one pixel
     torch.testing.assert_close(bright - dark, torch.full_like(bright, gain), atol=1e-4, rtol=1e-3)
+
+
+def test_the_pixel_blocks_of_the_network_lie_elsewhere_at_every_step():
+    class Offsets(Condition):
+        def forward(self, seen: Tensor, level: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
+            self.seen.append(torch.tensor(offset))
+            return seen[:, :1] * 0
+
+    watcher = Offsets()
+    translated(method_with(watcher, patch=2), torch.zeros(1, 1, 8, 8), 5)
+    assert [tuple(offset.tolist()) for offset in watcher.seen] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 0)]
+    network = build_method("plasticine", SMALL).noise
+    nn.init.normal_(network.unet.out[-1].conv.weight, std=0.5)
+    picture, level = torch.rand(1, 2, 16, 24, generator=chance()), torch.tensor([0.5])
+    moved = network(torch.roll(picture, (1, 1), (2, 3)), level)
+    torch.testing.assert_close(network(picture, level, (1, 1)), torch.roll(moved, (-1, -1), (2, 3)))
+    assert not torch.allclose(network(picture, level, (1, 1)), network(picture, level))
 
 
 def test_progress_counts_every_network_evaluation():

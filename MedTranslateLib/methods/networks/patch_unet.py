@@ -41,16 +41,21 @@ class PatchUNet(nn.Module):
             norm_num_groups=CHANNEL_MULTIPLE,
         )
 
-    def forward(self, image: Tensor, time: Tensor) -> Tensor:
+    def forward(self, image: Tensor, time: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:
         """Evaluates the network.
 
         Args:
             image: (B, C, H, W), any H and W: padded by its edge to what the levels need.
             time: (B,) in 0..1.
+            offset: Rows and columns by which the picture is shifted against the pixel blocks; a chain of evaluations
+                that takes another offset each time does not let the blocks' seams add up.
 
         Returns:
             (B, 1, H, W).
         """
+        if any(offset):
+            shifted = self(torch.roll(image, offset, (-2, -1)), time)
+            return torch.roll(shifted, (-offset[0], -offset[1]), (-2, -1))
         height, width = image.shape[-2:]
         below, right = -height % self.multiple, -width % self.multiple
         padded = functional.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
