@@ -81,7 +81,7 @@ def _training(training: Training) -> str:
 def _quality(manifest: Manifest) -> list[str]:
     metrics = manifest.metrics
     if not metrics.rows:
-        return _section("Quality on held-out patients", [f"No figures are stated: {metrics.definition}"])
+        return _section("Quality on held-out patients", [f"No pairs to compare with: {metrics.definition}"])
     body = any(row.ssim_body is not None for row in metrics.rows)
     header = HEADER + BODY_HEADER if body else HEADER
     table = aligned([header, *(_metric_row(manifest, row, body=body) for row in metrics.rows)], range(3, len(header)))

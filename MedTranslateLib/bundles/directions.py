@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from MedTranslateLib.bundles.entries import Bundle, Entry
 from MedTranslateLib.bundles.manifest import Manifest
-from MedTranslateLib.bundles.parts import MetricRow, Side
+from MedTranslateLib.bundles.parts import NOT_MEASURED, MetricRow, Side
 
 METHOD_NAMES = {"bidpm": "Bi-DPM", "identity": "Identity", "plasticine": "Plasticine"}
 """How the papers write what the catalogue of methods calls by a key."""
@@ -73,7 +73,8 @@ class Direction:
         rows = [row for row in self.manifest.metrics.rows if (row.direction == "reverse") == self.reverse]
         own = [row for row in rows if not row.baseline]
         if not own:
-            return "not measured on held-out patients"
+            told = self.manifest.metrics.definition
+            return "not measured on held-out patients" if told == NOT_MEASURED else told
         text = f"SSIM {own[0].ssim:.3f}, PSNR {own[0].psnr_db:.1f} dB on {own[0].cases} held-out patients"
         best = max((row for row in rows if row.baseline), key=_ssim, default=None)
         return text if best is None else f"{text} (best baseline, {best.label}: {best.ssim:.3f})"

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+NOT_MEASURED = "not measured"
+"""The definition of metrics that are not there."""
 MODALITY = re.compile(r"[A-Z]{2,16}")
 
 

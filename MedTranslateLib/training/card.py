@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from MedTranslateLib.bundles.parts import NOT_MEASURED
 from MedTranslateLib.core.errors import ConfigError
 
 
@@ -19,6 +20,7 @@ class CardOptions:
         spacing_rule: Where the pixel spacing comes from.
         slice_spacing_mm: Smallest and largest slice distance that is accepted.
         reversible: Whether the bundle translates both ways.
+        quality: What was measured, and how, where there are no held-out pairs to compare with.
     """
 
     version: str
@@ -32,6 +34,7 @@ class CardOptions:
     citation: str
     slice_spacing_mm: tuple[float, ...] = (0.5, 8.0)
     reversible: bool = True
+    quality: str = NOT_MEASURED
 
     def __post_init__(self) -> None:
         """Refuses an unknown origin and a range that is none."""

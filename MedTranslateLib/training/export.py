@@ -61,7 +61,7 @@ def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_roo
         size_hw=config.grid.size_hw,
         centre=config.grid.centre.value,
         training=_training(config, card, method),
-        metrics=Metrics("not measured", ()),
+        metrics=Metrics(card.quality, ()),
         limits=card.limits,
         citation=card.citation,
         licence=card.training_licence,

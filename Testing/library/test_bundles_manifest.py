@@ -271,7 +271,7 @@ def test_the_figures_of_the_card_stand_in_aligned_columns() -> None:
 def test_a_card_without_a_way_back_or_figures_says_so() -> None:
     card = card_text(replace(FULL, reversible=False, metrics=Metrics("no held-out patients", ()), limits=()))
     assert "\nT1 -> CT\n" in card
-    assert "No figures are stated: no held-out patients" in card
+    assert "No pairs to compare with: no held-out patients" in card
     assert "None are stated." in card
 
 

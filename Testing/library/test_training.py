@@ -17,7 +17,7 @@ from MedTranslateLib.methods.contract import Direction, SliceBatch
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.training.cases import load_cases, measured_high_value
 from MedTranslateLib.training.config import TrainingConfig, TrainingOptions, parse_config, read_config
-from MedTranslateLib.training.export import export_bundle
+from MedTranslateLib.training.export import check_card, export_bundle
 from MedTranslateLib.training.loop import Trainer, TrainingRun, fit, learning_rate, update_average
 from MedTranslateLib.training.sampler import SliceSampler, augment, build_pools
 
@@ -246,6 +246,21 @@ def test_the_exported_bundle_verifies_and_holds_the_averaged_weights_in_half_pre
     for one, other in zip(method.state_dict().values(), loaded.state_dict().values(), strict=True):
         torch.testing.assert_close(one.half().float(), other)
     assert manifest.training.loss_terms == {"ms-ssim": 0.0, "l1": 1.0, "1 - ssim": 0.0}
+
+
+def test_a_card_says_what_was_measured_where_there_are_no_pairs(data_root, tmp_path):
+    told = config(card={**CARD, "quality": "Dice 0.9 on 3 phantoms"})
+    cases = load_cases(told.data, told.layout, data_root)
+    method = fit(TrainingRun(told, tmp_path / "run", data_root, CPU), cases, [], silent)
+    assert export_bundle(told, method, tmp_path / "toy", data_root).metrics.definition == "Dice 0.9 on 3 phantoms"
+
+
+def test_a_way_back_that_the_method_does_not_have_is_refused_before_training():
+    check_card(config())
+    one_way = {"name": "plasticine", "channels": [16, 16]}
+    with pytest.raises(ConfigError, match="reversible = false"):
+        check_card(config(method=one_way))
+    check_card(config(method=one_way, card={**CARD, "reversible": False}))
 
 
 @pytest.mark.parametrize(
