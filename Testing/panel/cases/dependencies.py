@@ -25,11 +25,12 @@ def a_probe_that_finds_missing(panels, *names: str) -> Iterator[None]:
     before = panels.bench.dependencies.answer
     panels.bench.dependencies.answer = ProbeAnswer(missing=names, devices=before.devices)
     environment = {name: value for name, value in os.environ.items() if name != "MEDTRANSLATE_PYTHON"}
+    # a second look would find that Slicer's own Python lacks them still, sooner or later
+    no_second_look = mock.patch.object(panels.bench.dependencies, "_onInstalled")
     try:
-        with mock.patch.dict(os.environ, environment, clear=True):
+        with mock.patch.dict(os.environ, environment, clear=True), no_second_look:
             yield
     finally:
-        panels.bench.probe.close()  # a second look would find that Slicer's own Python lacks them still
         panels.bench.dependencies.answer = before
 
 
