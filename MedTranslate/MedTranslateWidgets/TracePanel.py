@@ -19,7 +19,7 @@ from MedTranslateWidgets.Workbench import Workbench
 STATE_COLOURS = {
     ReadingState.IDENTITY: "#2f6fb0",
     ReadingState.TRACED: "#1e7a34",
-    ReadingState.ESTIMATED: "#8a6d00",
+    ReadingState.ESTIMATED: "#7a3e9d",
     ReadingState.FOLDED: "#b3261e",
     ReadingState.OUTSIDE: "#8a6d00",
 }

@@ -79,7 +79,7 @@ class Manifest:
     source: Side
     target: Side
     reversible: bool
-    plane: Literal["axial", "coronal", "sagittal"]
+    plane: Literal["axial", "coronal", "sagittal", "acquired"]
     spacing_mm: float
     spacing_origin: Literal["stated", "estimated"]
     spacing_rule: str

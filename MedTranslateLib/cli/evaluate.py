@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,17 @@ def _compare(comparison: Comparison, site: Site) -> list[CaseScore]:
 
 
 def _run_protocols(plan: EvaluationPlan, site: Site, out: Path) -> None:
+    """Measures table by table; what is finished is written before the next one begins."""
     for name, measure in PROTOCOLS.items():
-        measured = [measure(table, site) for table in getattr(plan, name)]
-        for figures in measured:
+        measured: list[dict[str, object]] = []
+        for table in getattr(plan, name):
+            figures = measure(table, site)
             sys.stdout.write(f"{figures.title}\n{figures.text}\n")
             sys.stdout.flush()
-        if measured:
-            write_json(out / f"{name}.json", {figures.title: figures.rows for figures in measured})
+            measured.append({"title": figures.title, "rows": [_defined(row) for row in figures.rows]})
+            write_json(out / f"{name}.json", {"tables": measured})
+
+
+def _defined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row in which what is not defined is null: JSON has no NaN."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}

@@ -41,7 +41,7 @@ class Translated:
     displacements: npt.NDArray[np.float32] | None = None
 
 
-Translator = Callable[[Slices], Translated]
+Translator = Callable[[LabelledCase], Translated]
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,15 @@ def translators(
         steps: Steps of the bundles that can choose; None takes their own.
     """
     some = target_slices[:: max(1, len(target_slices) // 64)]
-    goal = some.reshape(-1, some.shape[-1])  # one picture with the histogram of them all
 
-    def matched(slices: Slices) -> Translated:
-        return Translated(np.stack([match_histograms(image, goal) for image in slices]).astype(np.float32))
+    def still(case: LabelledCase) -> Translated:
+        return Translated(case.images)
 
-    named: dict[str, Translator] = {NO_TRANSLATION: Translated, HISTOGRAM_MATCHING: matched}
+    def matched(case: LabelledCase) -> Translated:
+        """All slices of a patient together: an apex need not have a mid slice's share of blood."""
+        return Translated(match_histograms(case.images, some).astype(np.float32))
+
+    named: dict[str, Translator] = {NO_TRANSLATION: still, HISTOGRAM_MATCHING: matched}
     for name, bundle in bundles.items():
         named[name] = _translator(bundle, seed, steps)
     return named
@@ -95,7 +98,7 @@ def score_adaptation(
     """Scores every translator on every case."""
     for case in cases:
         for label, translate in named.items():
-            yield _score(case, label, translate(case.images), segment)
+            yield _score(case, label, translate(case), segment)
 
 
 def carried(masks: Masks, displacement: npt.NDArray[np.float32] | None) -> Masks:
@@ -132,10 +135,10 @@ def adaptation_text(summaries: Sequence[Mapping[str, Any]]) -> str:
 
 def _translator(bundle: LoadedBundle, seed: int, steps: int | None) -> Translator:
     takes = steps if steps is not None and steps in bundle.method.supported_steps else bundle.method.default_steps
-    run = SliceRun(Direction.FORWARD, takes, 1, seed)
 
-    def translate(slices: Slices) -> Translated:
-        made = translate_slices(slices, bundle, run, lambda _done, _total: None)
+    def translate(case: LabelledCase) -> Translated:
+        run = SliceRun(Direction.FORWARD, takes, 1, seed, case.slice_spacing_mm)
+        made = translate_slices(case.images, bundle, run, lambda _done, _total: None)
         return Translated(made.mean, None if made.velocity is None else displacements_of(made.velocity))
 
     return translate
@@ -162,7 +165,8 @@ def _summary(label: str, group: Sequence[AdaptationScore]) -> dict[str, Any]:
     table: dict[str, Any] = {"label": label, "cases": len(group)}
     table |= {name: _mean([overlap[name] for overlap in overlaps]) for name in ("accuracy", "dice", "miou")}
     table |= {name: _mean([getattr(row, name) for row in group]) for name in ("boundary_px", "boundary_identity_px")}
-    return {**table, "missed": sum(row.missed for row in group)}
+    undefined = sum(np.isnan(row.boundary_px) or np.isnan(row.overlap.dice) for row in group)
+    return {**table, "missed": sum(row.missed for row in group), "undefined": int(undefined)}
 
 
 def _mean(values: Sequence[float]) -> float:

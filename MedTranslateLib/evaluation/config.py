@@ -64,6 +64,12 @@ class Adaptation:
     held_out: int = 6
     steps: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuses a plan without bundles, without patients to test the segmenter, or with negative steps."""
+        if not self.bundles or self.held_out < 2 or self.steps < 0:
+            msg = f"[[adapt]] needs bundles, held_out of 2 or more and steps of 0 or more, got {self!r:.160}."
+            raise ConfigError(msg)
+
 
 @dataclass(frozen=True)
 class FieldCheck:
@@ -80,6 +86,12 @@ class ScheduleSweep:
     bundle: str
     cases: tuple[DataEntry, ...]
     steps: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses a sweep over nothing, or over chains without a step."""
+        if not self.steps or min(self.steps) < 1:
+            msg = f"[[schedule]] needs numbers of steps of 1 or more, got steps = {list(self.steps)}."
+            raise ConfigError(msg)
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,11 @@ def read_plan(path: Path) -> EvaluationPlan:
 
 
 def _read_all(raw: Mapping[str, Any], name: str, readers: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
-    return tuple(readers[name](table) for table in raw.get(name, []))
+    tables = raw.get(name, [])
+    if not isinstance(tables, list):
+        msg = f"Write [[{name}]] with two brackets: an evaluation file may hold several of them."
+        raise ConfigError(msg)
+    return tuple(readers[name](table) for table in tables)
 
 
 def _entries(table: Mapping[str, Any], name: str) -> tuple[DataEntry, ...]:

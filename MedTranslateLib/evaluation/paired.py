@@ -77,7 +77,7 @@ def _score_case(
     unit_source, unit_target = _unit(source), _unit(target)
     kept = [n for n in range(len(target)) if np.ptp(unit_target[n]) > 0]
     bodies = [body_mask(unit_source[n], unit_target[n]) for n in kept]
-    made = _translated(bundle, source, way)
+    made = _translated(bundle, source, way, case.slice_spacing_mm)
     outputs: Mapping[str, Slices] = {
         bundle.manifest.name: _unit(made),
         BASELINES[0]: source_as_it_is(unit_source, unit_target),
@@ -95,12 +95,12 @@ def _score_case(
 def _cycle_mae(bundle: LoadedBundle, unit_source: Slices, made: Slices, way: Direction) -> float:
     if not bundle.manifest.reversible:
         return float("nan")
-    back = _translated(bundle, made, Direction.REVERSE if way is Direction.FORWARD else Direction.FORWARD)
+    back = _translated(bundle, made, Direction.REVERSE if way is Direction.FORWARD else Direction.FORWARD, None)
     return float(np.abs(_unit(back) - unit_source).mean())
 
 
-def _translated(bundle: LoadedBundle, slices: Slices, way: Direction) -> Slices:
-    run = SliceRun(way, bundle.method.default_steps, 1, 0)
+def _translated(bundle: LoadedBundle, slices: Slices, way: Direction, spacing_mm: float | None) -> Slices:
+    run = SliceRun(way, bundle.method.default_steps, 1, 0, spacing_mm)
     return translate_slices(slices, bundle, run, lambda _done, _total: None).mean
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -91,8 +92,8 @@ def adapt(plan: Adaptation, site: Site) -> Figures:
     """Adaptation segmentation, see `evaluation.adaptation`."""
     bundles = {name: open_bundle(name, site) for name in plan.bundles}
     layout = layout_of(next(iter(bundles.values())))
-    if any(layout_of(bundle).grid != layout.grid for bundle in bundles.values()):
-        msg = f"[[adapt]] compares bundles on one slice grid; {', '.join(plan.bundles)} differ."
+    if any(layout_of(bundle) != layout for bundle in bundles.values()):
+        msg = f"[[adapt]] compares bundles on one slice grid and intensity scale; {', '.join(plan.bundles)} differ."
         raise ConfigError(msg)
     target = _labelled(plan.target, layout, layout.target, site)
     patients = sorted({case.name for case in target})
@@ -131,7 +132,12 @@ def check_fields(plan: FieldCheck, site: Site) -> Figures:
 def sweep_steps(plan: ScheduleSweep, site: Site) -> Figures:
     """SSIM, PSNR and seconds a slice for each number of steps, mean over the slices of all pairs."""
     bundle = open_bundle(plan.bundle, site)
-    cases = load_cases(plan.cases, layout_of(bundle), site.data_root)
+    cases = [case for case in load_cases(plan.cases, layout_of(bundle), site.data_root) if case.paired]
+    wrong = [steps for steps in plan.steps if steps not in bundle.method.supported_steps]
+    if not cases or wrong:
+        what = f"{wrong[0]} steps are not possible with {plan.bundle}" if wrong else f"{plan.bundle} has no pairs here"
+        msg = f"[[schedule]] of {plan.bundle}: {what}."
+        raise ConfigError(msg)
     rows = []
     for number, steps in enumerate(plan.steps):
         rows.append(_at_steps(bundle, cases, steps))
@@ -149,7 +155,10 @@ def recover(plan: RecoveryCheck, site: Site) -> Figures:
     held_out = load_cases(config.validation, config.layout, site.data_root)
     sources = [case.case for case in deformed_cases(heads, plan.known, rng)]
     tests = list(deformed_cases(held_out, plan.known, rng))
-    run = TrainingRun(config, site.work_folder / config.name, site.data_root, choose_device(site.device), resume=True)
+    # another deformation is another training: its checkpoint must not be mistaken for this one's
+    mark = hashlib.sha256(repr((plan.known, plan.seed)).encode()).hexdigest()[:8]
+    folder = site.work_folder / f"{config.name}-{mark}"
+    run = TrainingRun(config, folder, site.data_root, choose_device(site.device), resume=True)
     method = fit(
         run,
         sources + list(target_cases(heads)),
@@ -181,11 +190,11 @@ def _all(parts: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _at_steps(bundle: LoadedBundle, cases: Sequence[TrainingCase], steps: int) -> dict[str, Any]:
-    run = SliceRun(Direction.FORWARD, steps, 1, 0)
     scores, seconds, count = [], 0.0, 0
-    for case in cases:
+    for seed, case in enumerate(cases):
         if case.source is None or case.target is None:
             continue
+        run = SliceRun(Direction.FORWARD, steps, 1, seed, case.slice_spacing_mm)
         started = time.perf_counter()
         made = translate_slices(case.source, bundle, run, lambda _done, _total: None)
         seconds += time.perf_counter() - started

@@ -15,18 +15,24 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from MedTranslateLib.core.correspondence import DisplacementField
+from MedTranslateLib.core.correspondence import DisplacementField, Origin
 from MedTranslateLib.core.errors import InvalidVolumeError, OutputError, SourceNotFoundError, SourceUnreadableError
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.files import renamed_when_whole
 from MedTranslateLib.imaging.geometry import LPS_FROM_RAS, geometry_of
 from MedTranslateLib.imaging.nrrd_stream import GZIP_WINDOW_BITS, Allocate, new_array, stream_nrrd
 
+ORIGIN_KEY = "MedTranslate correspondence"
 LPS_SIGNS = LPS_FROM_RAS.diagonal().astype(np.float32)
 
 
-def write_field(path: Path, field: DisplacementField) -> None:
+def write_field(path: Path, field: DisplacementField, origin: Origin | None = None) -> None:
     """Writes float32 vectors with gzip, under a temporary name beside `path` and then renamed.
+
+    Args:
+        path: A file that ends in .nrrd.
+        field: The displacements.
+        origin: Where they come from; the header says so, in case the file is ever looked at alone.
 
     The header is written here because SimpleITK's writer does not notice that the last blocks of a file found no
     space. Equal fields give equal bytes.
@@ -38,7 +44,7 @@ def write_field(path: Path, field: DisplacementField) -> None:
         msg = f"{path}: a displacement field is written as .nrrd, got the ending {path.suffix!r}."
         raise OutputError(msg)
     with renamed_when_whole(path) as temporary, temporary.open("wb") as file:
-        file.write(_header(field.geometry))
+        file.write(_header(field.geometry, origin))
         file.writelines(_gzip_stream(field.vectors_kji_ras))
 
 
@@ -69,7 +75,7 @@ def read_field(path: Path, allocate: Allocate = new_array) -> DisplacementField:
     return _field_from(sitk.GetArrayFromImage(image), image, path)
 
 
-def _header(geometry: Geometry) -> bytes:
+def _header(geometry: Geometry, origin: Origin | None) -> bytes:
     matrix = LPS_FROM_RAS @ geometry.ijk_to_ras[:3]
     directions = " ".join(_vector(column) for column in matrix[:, :3].T)
     lines = [
@@ -86,6 +92,7 @@ def _header(geometry: Geometry) -> bytes:
         "measurement frame: (1,0,0) (0,1,0) (0,0,1)",
         "displacement field type:=resampling",
         "intent_code:=1006",
+        *([f"{ORIGIN_KEY}:={origin.value}"] if origin else []),
     ]
     return ("\n".join(lines) + "\n\n").encode("ascii")
 

@@ -17,11 +17,16 @@ LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 class Plane(str, Enum):
-    """The anatomical plane in which a network sees slices, in radiological display order."""
+    """The plane in which a network sees slices: an anatomical one in radiological display order, or as acquired.
+
+    `acquired` takes the slices as they were scanned, in any orientation, with rows and columns as they are stored: for
+    planes that follow an organ, such as the short axis of the heart.
+    """
 
     AXIAL = "axial"
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
+    ACQUIRED = "acquired"
 
 
 # Columns of each matrix: RAS direction of display columns (i), display rows (j) and slices (k).
@@ -30,6 +35,9 @@ DISPLAY_AXES_RAS: dict[Plane, npt.NDArray[np.float64]] = {
     Plane.CORONAL: np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]]),
     Plane.SAGITTAL: np.array([[0, 0, 1.0], [-1.0, 0, 0], [0, -1.0, 0]]),
 }
+DISPLAY_AXES_RAS[Plane.ACQUIRED] = DISPLAY_AXES_RAS[Plane.AXIAL]  # for pictures, which do not say how they lay
+CLEARLY_COARSER = 1.05
+"""Ratio of spacings from which an axis other than the stored third one counts as the one across the slices."""
 
 
 class Centre(str, Enum):
@@ -95,10 +103,20 @@ def source_axes(geometry: Geometry, plane: Plane) -> tuple[tuple[int, int, int],
         Source axis numbers and signs for display columns, rows and slices. The grid turns with the patient's
         acquisition, so an oblique scan is never resampled across its own slices.
     """
+    if plane is Plane.ACQUIRED:
+        return _acquired_axes(geometry)
     cosines = geometry.direction_ras.T @ DISPLAY_AXES_RAS[plane]
     axes = max(permutations(range(3)), key=lambda p: sum(abs(cosines[a, d]) for d, a in enumerate(p)))
     signs = [1 if cosines[a, d] >= 0 else -1 for d, a in enumerate(axes)]
     return (axes[0], axes[1], axes[2]), (signs[0], signs[1], signs[2])
+
+
+def _acquired_axes(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Slices along the stored third axis, or along the coarsest where that is clearly another one."""
+    spacing = geometry.spacing_mm
+    across = int(np.argmax(spacing)) if spacing.max() > CLEARLY_COARSER * spacing[2] else 2
+    columns, rows = (axis for axis in range(3) if axis != across)
+    return (columns, rows, across), (1, 1, 1)
 
 
 def network_geometry(source: Geometry, grid: SliceGrid, centre_ijk: npt.ArrayLike) -> Geometry:

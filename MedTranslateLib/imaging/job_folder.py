@@ -195,8 +195,9 @@ def sha256_of_file(path: Path) -> str:
 def _write_parts(part: Path, result: TranslationResult) -> dict[str, str]:
     names = dict(FILES)
     write_volume(part / FILES["translated"], result.translated)
-    write_field(part / FILES["forward_field"], result.correspondence.forward)
-    write_field(part / FILES["inverse_field"], result.correspondence.inverse)
+    fields = result.correspondence
+    write_field(part / FILES["forward_field"], fields.forward, fields.origin)
+    write_field(part / FILES["inverse_field"], fields.inverse, fields.origin)
     write_mask(part / FILES["validity"], result.validity_kji, result.translated.geometry)
     if result.uncertainty is None:
         del names["uncertainty"]

@@ -62,6 +62,7 @@ def translate(
     sliced = slice_volume(source, slice_grid(manifest), intensity_scale(sides.source))
     run = replace(run, slice_spacing_mm=float(sliced.stack.geometry.spacing_mm[2]))
     made = translate_slices(sliced.stack.slices, bundle, run, lambda done, total: on_progress("translate", done, total))
+    correspondence = _correspondence(request, made, sliced.stack, source.geometry, on_progress)
     on_progress("assemble", 0, 1)
     scale = intensity_scale(sides.target)
     network = sliced.stack.geometry
@@ -69,7 +70,7 @@ def translate(
         translated=back_onto_source(
             to_target_units(made.mean, scale), network, source.geometry, background_value(scale)
         ),
-        correspondence=_correspondence(request, made, sliced.stack, source.geometry, on_progress),
+        correspondence=correspondence,
         validity_kji=validity_mask(network, source.geometry),
         uncertainty=_uncertainty(made, scale, network, source),
         provenance=describe_run(request, source, bundle, gate, run, sliced, made.network_seconds),

@@ -102,6 +102,7 @@ def _run(request: TranslationRequest, bundle: LoadedBundle, run: SliceRun) -> di
         "device_name": name,
         "precision": "bfloat16" if supports_bfloat16(device) else "float32",
         "batch_size": run.batch_size(device),
+        "method": dict(bundle.method.facts),
     }
 
 

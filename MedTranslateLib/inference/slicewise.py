@@ -23,8 +23,8 @@ BATCH_ON_CPU, BATCH_ON_GPU = 4, 32
 """On a CPU larger batches only leave the caches; on a GPU they fill it."""
 NOISE_MM = 15.0
 """Distance along the stack over which the noise of a slice turns by one radian: neighbours look alike."""
-APART_MM = 1000.0
-"""Slice distance of slices that are not of one volume, as in a folder of single slices."""
+APART_RAD = 11.0
+"""Angle between slices that are not of one volume: their noise is hardly alike."""
 
 Slices = npt.NDArray[np.float32]
 
@@ -38,14 +38,14 @@ class SliceRun:
         steps: Steps of the method.
         samples: Number of translations drawn.
         seed: Seed of the first; each further one takes the next number.
-        slice_spacing_mm: Distance of neighbouring slices.
+        slice_spacing_mm: Distance of neighbouring slices; None where they are not of one volume.
     """
 
     direction: Direction
     steps: int
     samples: int
     seed: int
-    slice_spacing_mm: float = APART_MM
+    slice_spacing_mm: float | None = None
 
     @staticmethod
     def batch_size(device: torch.device) -> int:
@@ -123,15 +123,19 @@ class SliceStackRun:
         parts = []
         for batch in self._batches():
             with _network(self._bundle.device):
-                part = self._bundle.method.predicted_velocity(self._slices[batch].to(self._bundle.device))
+                part = self._bundle.method.predicted_velocity(
+                    self._slices[batch].to(self._bundle.device), self._run.direction
+                )
             if part is None:
                 return None
             parts.append(part.float().cpu())
-        return smooth_across_slices(torch.cat(parts), self._run.slice_spacing_mm)
+        spacing = self._run.slice_spacing_mm
+        return torch.cat(parts) if spacing is None else smooth_across_slices(torch.cat(parts), spacing)
 
     def sample(self, number: int, velocity: Tensor | None) -> Slices:
         """One translation of all slices, (N, H, W) in [-1, 1]; does not depend on the size of the batches."""
-        angles = torch.arange(len(self._slices)) * (self._run.slice_spacing_mm / NOISE_MM)
+        spacing = self._run.slice_spacing_mm
+        angles = torch.arange(len(self._slices)) * (APART_RAD if spacing is None else spacing / NOISE_MM)
         made = []
         for batch in self._batches():
             images = self._slices[batch].to(self._bundle.device)

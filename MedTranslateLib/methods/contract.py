@@ -86,15 +86,21 @@ class Method(nn.Module, ABC):
         return self.supported_steps[0]
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the record of a run should say of the method besides its steps."""
+        return {}
+
+    @property
     def loss_terms(self) -> Mapping[str, float]:
         """Name and weight of the terms of a loss of the method's own; empty where it is the paired distance's."""
         return {}
 
-    def predicted_velocity(self, source: Tensor) -> Tensor | None:
+    def predicted_velocity(self, source: Tensor, direction: Direction = Direction.FORWARD) -> Tensor | None:
         """Predicts where the pixels of a translation come from, for methods that move them.
 
         Args:
             source: (B, 1, H, W) in [-1, 1].
+            direction: Which way they will be translated.
 
         Returns:
             Stationary velocity (B, 2, H, W) in pixels (rows, columns) whose flow maps a point of the output to the

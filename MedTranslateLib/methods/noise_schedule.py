@@ -28,8 +28,8 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         """Refuses a share that is none."""
-        if not 0 < self.strength <= 1:
-            msg = f"noise strength must be above 0 and at most 1, got {self.strength}."
+        if not 1 <= self.strength * TRAINING_STEPS <= TRAINING_STEPS:
+            msg = f"noise strength must be {1 / TRAINING_STEPS} (one step of the schedule) to 1, got {self.strength}."
             raise ConfigError(msg)
 
     @staticmethod

@@ -34,11 +34,11 @@ from MedTranslateLib.methods.networks.velocity_unet import Velocities, VelocityU
 from MedTranslateLib.methods.noise_schedule import TRAINING_STEPS, NoiseSchedule
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
-from MedTranslateLib.methods.structure import StructureOptions, structure_map, warp_structure
+from MedTranslateLib.methods.structure import StructureOptions, shows_nothing, structure_map, warp_structure
 
-STEEPEST = 1.0
-"""Change of a velocity from one pixel to the next beyond which it is weakened. The wildest velocity a network can form
-then has det J above 0.2, and a round trip of 0.05 px on average and 0.3 px at the 99.9th percentile."""
+STEEPEST = 0.7
+"""Change of a velocity from one pixel to the next beyond which it is weakened. Where it draws together from all sides
+so steeply, det J is e^-1.4 = 0.25; the tests hold such velocities to the round trip that a result must have."""
 
 
 class Sampler(str, Enum):
@@ -144,6 +144,11 @@ class Plasticine(Method):
         return self.options.steps
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """gamma_K, how much of the source's variance a translation starts with, and how its steps are drawn."""
+        return {"surviving_variance": self.schedule.surviving(), "sampler": self.options.sampler}
+
+    @property
     def loss_terms(self) -> Mapping[str, float]:
         """Eq. 1 and Eq. 7."""
         return {
@@ -155,7 +160,7 @@ class Plasticine(Method):
         }
 
     @torch.no_grad()  # not inference mode: training uses it for the condition of pairs
-    def predicted_velocity(self, source: Tensor) -> Tensor:
+    def predicted_velocity(self, source: Tensor, direction: Direction = Direction.FORWARD) -> Tensor:
         """The velocity from the source alone: at rest at the border, nowhere so steep that its flow folds."""
         resting = fade_at_border(self.deformation.alone(source).forward, self.options.border_px)
         return limit_slope(resting, STEEPEST)
@@ -178,7 +183,8 @@ class Plasticine(Method):
             estimate = self.noise(torch.cat([image, condition], dim=1), level, offset).float()
             image = self._refined(image, estimate, (gammas[k], gammas[k - 1]), noise)
             on_step(number + 1, steps)
-        return image
+        # where nothing is seen, nothing is invented
+        return torch.where(shows_nothing(source.images).view(-1, 1, 1, 1), -1.0, image)
 
     def training_loss(self, batch: TrainingBatch, distance: Distance, generator: torch.Generator) -> TrainingLoss:
         """Eq. 1 and Eq. 7 of one batch; `distance` is not used."""

@@ -70,11 +70,18 @@ def register(
             search.step()
             done += 1
             on_iteration(done, total)
-        velocity = search.velocity((source.shape[-2], source.shape[-1])).detach() * scale
-    every = functional.interpolate(
-        velocity.movedim(0, 1)[None], size=(len(source), *source.shape[-2:]), mode="trilinear"
-    )
-    return limit_slope(fade_at_border(every[0].movedim(1, 0), options.border_px), options.steepest)
+        velocity = _resized(search.velocity().detach() * scale, (source.shape[-2], source.shape[-1]))
+    every = _between(velocity, rows, len(source))
+    return limit_slope(fade_at_border(every, options.border_px), options.steepest)
+
+
+def _between(velocity: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Velocities of `count` slices from those of the slices `rows`, linear between them."""
+    places = torch.arange(count)
+    above = torch.searchsorted(rows, places).clamp(max=len(rows) - 1)
+    below = (above - 1).clamp(min=0)
+    share = (places - rows[below]) / (rows[above] - rows[below]).clamp(min=1)
+    return torch.lerp(velocity[below], velocity[above], share.to(velocity).view(-1, 1, 1, 1))
 
 
 class _Search:
@@ -93,7 +100,7 @@ class _Search:
     def step(self) -> None:
         """One Adam step; the histogram is that of the whole volume, so empty slices weigh nothing."""
         with torch.enable_grad():
-            velocity = fade_at_border(self.velocity(self._size), self._border)
+            velocity = fade_at_border(self.velocity(), self._border)
             likeness = _of_volume(warp(self._source, integrate(velocity, SQUARINGS)), self._output)
             likeness = likeness + _of_volume(self._source, warp(self._output, integrate(-velocity, SQUARINGS)))
             slope = velocity.diff(dim=-1).square().mean() + velocity.diff(dim=-2).square().mean()
@@ -102,14 +109,14 @@ class _Search:
         loss.backward()  # type: ignore[no-untyped-call]  # torch
         self._optimiser.step()
 
-    def velocity(self, size: tuple[int, int]) -> Tensor:
-        """Start plus correction on a grid of `size`."""
-        return _resized(self._start, size) + _resized(self._control, size)
+    def velocity(self) -> Tensor:
+        """Start plus correction at the pixels of the scale."""
+        return self._start + _resized(self._control, self._size)
 
 
 def _resized(velocity: Tensor, size: tuple[int, int]) -> Tensor:
-    """The same picture of velocities on another grid; their unit stays."""
-    return functional.interpolate(velocity, size=size, mode="bicubic", align_corners=True)
+    """The same velocities on a grid of other pixels that covers the same picture, as averaging over blocks makes it."""
+    return functional.interpolate(velocity, size=size, mode="bicubic", align_corners=False)
 
 
 def _of_volume(first: Tensor, second: Tensor) -> Tensor:

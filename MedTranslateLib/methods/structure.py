@@ -20,6 +20,8 @@ from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.fields import warp
 
 MOST_LEVELS = 6
+EMPTY_BELOW = 0.06
+"""A slice with nothing brighter than this share of the intensity scale shows no body: only noise would be parted."""
 NEIGHBOURS = torch.tensor([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
 """Weights of the eight neighbours: length of a boundary hardly depends on its direction then."""
 COARSE_BINS, FINE_BINS = 32, 96
@@ -62,13 +64,19 @@ def structure_map(images: Tensor, options: StructureOptions) -> Tensor:
         options: Number of phases and how long their boundaries may be.
 
     Returns:
-        (B, 1, H, W), float32: -1 for the darkest phase, 1 for the brightest, evenly spaced between. A slice without
-        contrast is -1 everywhere.
+        (B, 1, H, W), float32: -1 for the darkest phase, 1 for the brightest, evenly spaced between. A slice that shows
+        nothing but noise, or no contrast at all, is -1 everywhere.
     """
     with torch.autocast(images.device.type, enabled=False):
         values = without_shading(images.float(), options.shading_px)
         labels = _relax(values, _start(values, options.levels), options)
+        labels[shows_nothing(images)] = 0
     return labels[:, None].float() * (2 / (options.levels - 1)) - 1
+
+
+def shows_nothing(images: Tensor) -> Tensor:
+    """Tells for slices (B, 1, H, W) in [-1, 1] which of them hold at most noise, (B,)."""
+    return images.amax(dim=(1, 2, 3)) < 2 * EMPTY_BELOW - 1
 
 
 def warp_structure(structure: Tensor, displacement: Tensor, levels: int) -> Tensor:

@@ -37,6 +37,7 @@ class TrainingCase:
         source, target: Slices (N, H, W) in [-1, 1], or None where that side was not imaged.
         paired: Whether row n of both is the same anatomy.
         repeat: How often the slices stand in the pool that training batches are drawn from.
+        slice_spacing_mm: Distance of neighbouring slices; None where it is not known or they are not of one volume.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TrainingCase:
     target: Slices | None
     paired: bool
     repeat: int = 1
+    slice_spacing_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _prepare(raw: RawCase, entry: DataEntry, layout: CaseLayout) -> TrainingCase
         for volume, scale in ((raw.source, layout.source), (raw.target, layout.target))
     ]
     both = sides[0] is not None and sides[1] is not None
-    return TrainingCase(raw.name, sides[0], sides[1], entry.paired and both, entry.repeat)
+    spacing = None if geometry is None or geometry.size_ijk[2] == 1 else float(geometry.spacing_mm[2])
+    return TrainingCase(raw.name, sides[0], sides[1], entry.paired and both, entry.repeat, spacing)
 
 
 def intensities_of(volume: Volume, entry: DataEntry, scale: IntensityScale) -> IntensityRange:

@@ -39,11 +39,13 @@ class LabelledCase:
         name: Name of the patient.
         images: (N, H, W) in [-1, 1].
         masks: (N, H, W), True inside the structure.
+        slice_spacing_mm: Distance of neighbouring slices; None where they are not of one volume.
     """
 
     name: str
     images: Slices
     masks: npt.NDArray[np.bool_]
+    slice_spacing_mm: float | None = None
 
 
 def load_labelled(entry: LabelledEntry, grid: SliceGrid, data_root: Path) -> list[LabelledCase]:
@@ -53,6 +55,12 @@ def load_labelled(entry: LabelledEntry, grid: SliceGrid, data_root: Path) -> lis
         ConfigError: If the folder is missing, holds no case, or an image has no label map.
     """
     cases = [_prepared(raw, entry, grid) for raw in read_raw_cases(entry.images, data_root, grid)]
+    if cases and not any(case.masks.any() for case in cases):
+        msg = (
+            f"The label {entry.label:g} occurs in no {entry.images.target} below {data_root / entry.images.folder}; "
+            "give the value that the structure has in the label maps."
+        )
+        raise ConfigError(msg)
     if not cases:
         msg = f"No labelled case was found in {data_root / entry.images.folder}."
         raise ConfigError(msg)
@@ -69,4 +77,6 @@ def _prepared(raw: RawCase, entry: LabelledEntry, grid: SliceGrid) -> LabelledCa
     intensities = intensities_of(image, entry.images, entry.scale)
     slices = intensities.normalise(thin_out(image, geometry, outside=intensities.low))
     structure = labels.with_array((labels.array_kji == entry.label).astype(np.float32))
-    return LabelledCase(raw.name, slices, thin_out(structure, geometry, outside=0.0) > 0.5)
+    masks = thin_out(structure, geometry, outside=0.0) > 0.5
+    spacing = float(geometry.spacing_mm[2]) if len(slices) > 1 else None
+    return LabelledCase(raw.name, slices, masks, spacing)

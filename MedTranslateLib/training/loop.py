@@ -201,7 +201,7 @@ def validate(method: Method, cases: list[TrainingCase], device: torch.device) ->
 
 def _translated(method: Method, source: torch.Tensor, direction: Direction) -> torch.Tensor:
     noise = SliceNoise.alike(torch.Generator().manual_seed(0), len(source))
-    batch = SliceBatch(source, method.predicted_velocity(source))
+    batch = SliceBatch(source, method.predicted_velocity(source, direction))
     return method.translate(batch, direction, method.default_steps, noise, lambda _done, _total: None)
 
 

@@ -47,15 +47,20 @@ def shift() -> np.ndarray:
     return displacements_of(fade_at_border(velocity, 8).numpy())
 
 
-def moving(images: np.ndarray) -> Translated:
+def moving(case: LabelledCase) -> Translated:
     """Shows at p what the source shows at phi(p), and says so."""
+    images = case.images
     moves = np.repeat(shift(), len(images), axis=1)
     return Translated(np.where(carried(images > 0, moves[0]), 0.6, -0.8).astype(np.float32), moves)
 
 
-def lying(images: np.ndarray) -> Translated:
+def lying(case: LabelledCase) -> Translated:
     """Shows the same picture but claims that nothing moved."""
-    return Translated(moving(images).images)
+    return Translated(moving(case).images)
+
+
+def still(case: LabelledCase) -> Translated:
+    return Translated(case.images)
 
 
 def test_a_picture_that_follows_its_field_scores_full_marks_after_tracing_back():
@@ -83,7 +88,7 @@ def test_a_slice_in_which_nothing_is_found_is_counted_and_not_averaged_away():
     def first_slice_only(slices: np.ndarray) -> np.ndarray:
         return brightness_above_zero(slices) & (np.arange(len(slices)) == 0)[:, None, None]
 
-    row = next(score_adaptation([case], {"none": Translated}, first_slice_only))
+    row = next(score_adaptation([case], {"none": still}, first_slice_only))
     assert row.missed == 1
     assert row.boundary_px == 0.0
     assert 0 < row.overlap.dice < 1
@@ -91,7 +96,7 @@ def test_a_slice_in_which_nothing_is_found_is_counted_and_not_averaged_away():
 
 def test_the_summary_is_the_mean_over_patients_in_the_order_of_the_translators():
     cases = [case_of(ellipse((20, 25), (7, 9))), case_of(np.zeros(SIZE, bool))]
-    rows = list(score_adaptation(cases, {"b": Translated, "a": lying}, brightness_above_zero))
+    rows = list(score_adaptation(cases, {"b": still, "a": lying}, brightness_above_zero))
     summary = summarise_adaptation(rows)
     assert [row["label"] for row in summary] == ["b", "a"]
     assert summary[0]["dice"] == 1.0  # the empty case has no Dice
@@ -106,10 +111,11 @@ def test_histogram_matching_brings_the_shades_of_the_target_domain():
     named = translators({}, target, seed=0, steps=None)
     assert list(named) == [NO_TRANSLATION, HISTOGRAM_MATCHING]
     source = np.random.default_rng(1).uniform(-1, 1, (2, *SIZE)).astype(np.float32)
-    matched = named[HISTOGRAM_MATCHING](source).images
+    patient = LabelledCase("patient", source, source > 0)
+    matched = named[HISTOGRAM_MATCHING](patient).images
     np.testing.assert_allclose(np.quantile(matched, [0.1, 0.5, 0.9]), [0.05, 0.25, 0.45], atol=0.02)
     assert np.argsort(matched[0].ravel())[-1] == np.argsort(source[0].ravel())[-1]
-    np.testing.assert_array_equal(named[NO_TRANSLATION](source).images, source)
+    np.testing.assert_array_equal(named[NO_TRANSLATION](patient).images, source)
 
 
 def test_a_segmenter_learns_its_domain_and_only_that():

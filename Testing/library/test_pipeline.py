@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from MedTranslateLib.bundles.manifest import Scale, Side, read_manifest
 from MedTranslateLib.core.correspondence import Origin
@@ -26,6 +27,7 @@ from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.gate import GateReport, Verdict, inspect, pass_gate
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import BundleCache, LoadedBundle, load_bundle
+from MedTranslateLib.methods.fields import integrate, warp
 from MedTranslateLib.methods.identity import Identity
 
 CPU = torch.device("cpu")
@@ -43,7 +45,7 @@ def run(source: Volume, bundle: LoadedBundle, **options: object):
 class ShiftingMethod(Identity):
     """Moves every pixel by a constant velocity of 2 rows and -3 columns, and says so."""
 
-    def predicted_velocity(self, source):
+    def predicted_velocity(self, source, direction=None):
         return torch.tensor([2.0, -3.0]).view(1, 2, 1, 1).expand(len(source), 2, *source.shape[2:])
 
     def translate(self, source, direction, steps, noise, on_step):
@@ -224,3 +226,38 @@ def test_an_unknown_device_and_an_absent_one_are_told_apart():
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="'cuda:0' was asked for but is not available"):
             choose_device("cuda:0")
+
+
+class FollowingMethod(Identity):
+    """Wants to move every other slice the other way, and shows what lies along the velocity that it is given."""
+
+    def predicted_velocity(self, source, direction=None):
+        rows, columns = torch.meshgrid(torch.arange(192.0), torch.arange(160.0), indexing="ij")
+        bump = torch.exp(-((rows - 90) ** 2 + (columns - 85) ** 2) / (2 * 30**2))
+        sign = torch.where(torch.arange(len(source)) % 2 == 0, 1.0, -0.2).view(-1, 1, 1, 1)
+        return sign * torch.stack([6 * bump, -4 * bump])[None]
+
+    def translate(self, source, direction, steps, noise, on_step):
+        return warp(source.images, integrate(source.velocity))
+
+
+def test_the_picture_shows_at_a_point_what_the_source_shows_at_its_partner_in_the_stored_field(
+    oblique_head, make_bundle
+):
+    bundle = load_bundle(make_bundle("identity"), CPU)
+    result = run(oblique_head, LoadedBundle(bundle.manifest, FollowingMethod(), CPU))
+    low, high = result.provenance["intensity"]["source_low"], result.provenance["intensity"]["source_high"]
+    geometry = oblique_head.geometry
+    ijk = np.stack(np.meshgrid(np.arange(30, 120), np.arange(30, 100), [14, 15], indexing="ij"), axis=-1).reshape(-1, 3)
+    points = geometry.ras_from_ijk(ijk)
+    partners = geometry.ijk_from_ras(map_points(result.correspondence.forward, points))
+    made = result.translated.array_kji[ijk[:, 2], ijk[:, 1], ijk[:, 0]]
+
+    def source_at(places: np.ndarray) -> np.ndarray:
+        values = map_coordinates(oblique_head.array_kji, places[:, ::-1].T, order=1)
+        return np.clip((values - low) / (high - low), 0, 1)
+
+    error = np.abs(made - source_at(partners)).mean()
+    assert np.linalg.norm(partners - ijk, axis=1).max() > 2.0
+    assert error < 0.004
+    assert error < np.abs(made - source_at(ijk)).mean() / 5

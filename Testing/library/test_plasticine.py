@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.methods.contract import Direction, SliceBatch, TrainingBatch
-from MedTranslateLib.methods.fields import compose, integrate, jacobian_determinant
+from MedTranslateLib.methods.fields import compose, fade_at_border, integrate, jacobian_determinant, limit_slope
 from MedTranslateLib.methods.noise_schedule import NoiseSchedule
-from MedTranslateLib.methods.plasticine import Plasticine, PlasticineOptions
+from MedTranslateLib.methods.plasticine import STEEPEST, Plasticine, PlasticineOptions
 from MedTranslateLib.methods.slice_noise import SliceNoise
 
 SMALL = {"channels": [16, 16], "velocity_channels": 8, "velocity_patch": 2, "velocity_levels": 2, "border_px": 4}
@@ -180,6 +180,39 @@ def test_the_velocity_is_at_rest_at_the_border_and_its_flow_can_be_inverted(size
         assert float(round_trip.quantile(0.999)) < 0.3
 
 
+@pytest.mark.parametrize("period", [12, 16, 24, 48])
+def test_the_steepest_velocity_that_is_let_through_still_has_the_required_round_trip(period):
+    """Waves that draw together from all sides: the worst that a slope limit allows."""
+    places = torch.arange(96.0) * (2 * math.pi / period)
+    waves = torch.stack([places.sin().view(-1, 1).expand(96, 96), places.sin().view(1, -1).expand(96, 96)])[None] * 99
+    velocity = limit_slope(fade_at_border(waves, 12), STEEPEST)
+    assert velocity.diff(dim=-1).abs().max() == pytest.approx(STEEPEST, rel=1e-3)
+    there, back = integrate(velocity), integrate(-velocity)
+    round_trip = compose(back, there).norm(dim=1).flatten()
+    assert float(round_trip.mean()) <= 0.05
+    assert float(round_trip.quantile(0.999)) <= 0.5
+    assert min(jacobian_determinant(there).min(), jacobian_determinant(back).min()) > 0.9 * math.exp(-2 * STEEPEST)
+
+
+def test_a_slice_of_air_stays_air_and_a_dark_body_does_not():
+    air = torch.rand(1, 1, 16, 24, generator=chance(3)) * 0.08 - 1.0
+    dark = air.clone()
+    dark[..., 4:12, 6:18] += 0.3
+    method = method_with(NoiseOfGaussianImages(0.2))
+    made = translated(method, torch.cat([air, dark]), 3)
+    assert (made[0] == -1).all()
+    assert (made[1] > -1).any()
+    structure = method._start(SliceBatch(torch.cat([air, dark])))[1]
+    assert (structure[0] == -1).all()
+    assert (structure[1, 0, 4:12, 6:18] == 1).float().mean() > 0.9
+
+
+def test_the_record_of_a_run_says_how_much_of_the_source_survives():
+    facts = build_method("plasticine", {**SMALL, "noise_strength": 0.5, "sampler": "deterministic"}).facts
+    assert facts["surviving_variance"] == pytest.approx(float(NoiseSchedule.gammas()[1000]))
+    assert facts["sampler"] == "deterministic"
+
+
 def batch_of(paired: bool, count: int = 3) -> TrainingBatch:
     images = torch.rand(2, count, 1, 24, 32, generator=chance(7)) * 1.8 - 0.9
     return TrainingBatch(images[0], images[1], torch.full((count,), paired))
@@ -251,7 +284,8 @@ def test_from_the_source_alone_it_learns_what_distinguishes_the_domains():
         optimiser.zero_grad()
         method.training_loss(batch, no_distance, chance(step)).total.backward()
         optimiser.step()
-    moves = integrate(method.eval().predicted_velocity(discs(5, (0, 0), 4, 999)))
+    velocity = method.eval().deformation.alone(discs(5, (0, 0), 4, 999)).forward.detach()
+    moves = integrate(fade_at_border(velocity, 4))
     # at the four ends of the target's disc, the way to the source: towards the middle, by about 3 px
     inwards = [moves[:, 0, 8, 16], -moves[:, 0, 23, 16], moves[:, 1, 16, 8], -moves[:, 1, 16, 23]]
     for way in inwards:

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from MedTranslateLib.methods.fields import fade_at_border, integrate, jacobian_determinant, warp
-from MedTranslateLib.methods.registration import register
+from MedTranslateLib.methods.registration import _between, register
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,20 @@ def test_the_field_does_not_fold_and_progress_is_told(head):
 
 def test_slices_between_those_that_are_searched_get_a_velocity_between(head, drift):
     many = head[:1].expand(70, -1, -1, -1)
-    velocity = register(many, other_contrast(warp(many, drift[:1].expand(70, -1, -1, -1))), ignore)
+    growing = drift[:1] * torch.linspace(0, 1, 70).view(-1, 1, 1, 1)
+    velocity = register(many, other_contrast(warp(many, growing)), ignore)
     assert velocity.shape == (70, 2, 64, 72)
-    steps = velocity.diff(dim=0).abs().amax()
-    assert float(velocity.abs().amax()) > 1.0
-    assert float(steps) < 0.3
+    middle = velocity[:, 0, 26:31, 31:36].mean(dim=(1, 2))  # where the drift is greatest, up to 4 px along the rows
+    assert float(middle[-1]) > 2.0
+    assert abs(float(middle[0])) < 0.8
+    share = (middle[12:58] - middle[12]) / (middle[57] - middle[12])
+    torch.testing.assert_close(share, torch.linspace(0, 1, 46), atol=0.15, rtol=0)
+
+
+def test_velocities_lie_on_their_slices_and_the_others_between():
+    rows = torch.tensor([0, 3, 9])
+    velocity = torch.tensor([1.0, 4.0, -2.0]).view(3, 1, 1, 1).expand(3, 2, 2, 2)
+    every = _between(velocity, rows, 10)[:, 0, 0, 0]
+    torch.testing.assert_close(every, torch.tensor([1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0]))
+    alone = _between(velocity[:1], rows[:1], 1)
+    torch.testing.assert_close(alone, velocity[:1])

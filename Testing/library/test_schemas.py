@@ -107,6 +107,7 @@ OPTIONAL = {
     ("bundle", "training_statistics"),
     ("bundle", "centre"),
     ("provenance", "run.estimate_drift"),
+    ("provenance", "run.method"),
 }
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.volume import Geometry, Volume
-from MedTranslateLib.imaging.geometry import Plane, SliceGrid, foreground_centre_ijk, network_geometry, source_axes
+from MedTranslateLib.imaging.geometry import (
+    Centre,
+    Plane,
+    SliceGrid,
+    foreground_centre_ijk,
+    grid_centre_ijk,
+    network_geometry,
+    source_axes,
+)
 from MedTranslateLib.imaging.resample import thin_out
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind
 from MedTranslateLib.imaging.slices import back_onto_source, slice_volume, validity_mask
@@ -20,6 +29,10 @@ def volume_of_ras(geometry: Geometry, axis: int) -> Volume:
     """Each voxel holds its own RAS coordinate along `axis`."""
     k, j, i = np.meshgrid(*(np.arange(n) for n in geometry.shape_kji), indexing="ij")
     return Volume(geometry.ras_from_ijk(np.stack([i, j, k], -1))[..., axis], geometry)
+
+
+def rotation_about(axis: tuple[float, float, float], degrees: float) -> np.ndarray:
+    return Rotation.from_rotvec(np.radians(degrees) * np.array(axis) / np.linalg.norm(axis)).as_matrix()
 
 
 def psnr_db(first: np.ndarray, second: np.ndarray) -> float:
@@ -138,3 +151,27 @@ def test_the_source_is_not_changed_by_being_sliced(oblique_head):
     before = oblique_head.array_kji.copy()
     slice_volume(oblique_head, AXIAL, RELATIVE)
     np.testing.assert_array_equal(oblique_head.array_kji, before)
+
+
+@pytest.mark.parametrize("across", [0, 1, 2])
+def test_slices_as_acquired_are_taken_whole_and_as_stored_however_they_lie(across):
+    """A short-axis stack turned by 70 degrees about a skew axis, its slices along any of the stored axes."""
+    size, spacing = [20, 24, 28], np.array([1.5, 1.5, 1.5])
+    size[across], spacing[across] = 5, 9.0
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation_about((1, -2, 0.5), 70) @ np.diag(spacing)
+    geometry = Geometry((size[0], size[1], size[2]), matrix)
+    numbers = np.arange(np.prod(size), dtype=np.float32).reshape(size[::-1])
+    grid = SliceGrid(Plane.ACQUIRED, 1.5, (16, 16), Centre.IMAGE)
+    middle = grid_centre_ijk(Volume(numbers, geometry), grid, 0.0)
+    network = network_geometry(geometry, grid, middle)
+    slices = thin_out(Volume(numbers, geometry), network, outside=-1.0)
+    stored = np.moveaxis(numbers, 2 - across, 0)  # slices first, then rows and columns as stored
+    rows, columns = ((n - 16) // 2 for n in stored.shape[1:])
+    np.testing.assert_allclose(slices, stored[:, rows : rows + 16, columns : columns + 16], atol=1e-2)
+    assert network.spacing_mm[2] == pytest.approx(9.0)
+
+
+def test_a_stack_of_equal_spacings_is_acquired_along_its_third_axis():
+    (columns, rows, across), signs = source_axes(Geometry((5, 6, 7), np.eye(4)), Plane.ACQUIRED)
+    assert (columns, rows, across, signs) == (0, 1, 2, (1, 1, 1))
