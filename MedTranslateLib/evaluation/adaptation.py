@@ -25,6 +25,7 @@ from MedTranslateLib.training.labelled import LabelledCase
 
 Masks = npt.NDArray[np.bool_]
 Segment = Callable[[Slices], Masks]
+BOUNDARIES = ("boundary_px", "boundary_median_px", "boundary_identity_px")
 NO_TRANSLATION, HISTOGRAM_MATCHING = "no translation", "histogram matching"
 
 
@@ -54,7 +55,9 @@ class AdaptationScore:
         overlap: Traced-back mask against the source's label, over all slices of the patient.
         boundary_px: Mean over the slices of the distance between the boundary of the segmented output and that of the
             source label carried along phi; NaN where no slice has both.
-        boundary_identity_px: The same with the source label left where it was.
+        boundary_median_px: The median in place of the mean: a single slice in which the segmenter took another organ
+            weighs little in it.
+        boundary_identity_px: The mean with the source label left where it was.
         missed: Labelled slices in whose output nothing was found.
     """
 
@@ -62,6 +65,7 @@ class AdaptationScore:
     label: str
     overlap: OverlapScore
     boundary_px: float
+    boundary_median_px: float
     boundary_identity_px: float
     missed: int
 
@@ -121,13 +125,13 @@ def summarise_adaptation(rows: Sequence[AdaptationScore]) -> list[dict[str, Any]
 def adaptation_text(summaries: Sequence[Mapping[str, Any]]) -> str:
     """An aligned table for the terminal."""
     head = (
-        f"{'output':<38} {'n':>3} {'accuracy':>8} {'Dice':>6} {'mIoU':>6} {'boundary px':>11} {'identity px':>11} "
-        f"{'missed':>6}"
+        f"{'output':<38} {'n':>3} {'accuracy':>8} {'Dice':>6} {'mIoU':>6} {'boundary px':>11} {'median':>6} "
+        f"{'identity':>8} {'missed':>6}"
     )
     lines = [head, "-" * len(head)]
     lines += [
         f"{s['label']:<38} {s['cases']:>3} {s['accuracy']:8.4f} {s['dice']:6.3f} {s['miou']:6.3f} "
-        f"{s['boundary_px']:11.2f} {s['boundary_identity_px']:11.2f} {s['missed']:>6}"
+        f"{s['boundary_px']:11.2f} {s['boundary_median_px']:6.2f} {s['boundary_identity_px']:8.2f} {s['missed']:>6}"
         for s in summaries
     ]
     return "\n".join(lines) + "\n"
@@ -150,11 +154,13 @@ def _score(case: LabelledCase, label: str, made: Translated, segment: Segment) -
     expected = carried(case.masks, forward)
     labelled = [n for n in range(len(found)) if case.masks[n].any()]
     both = [n for n in labelled if found[n].any() and expected[n].any()]
+    distances = [boundary_distance_px(found[n], expected[n]) for n in both]
     return AdaptationScore(
         case=case.name,
         label=label,
         overlap=score_overlap(carried(found, inverse), case.masks),
-        boundary_px=_mean([boundary_distance_px(found[n], expected[n]) for n in both]),
+        boundary_px=_mean(distances),
+        boundary_median_px=float(np.median(distances)) if distances else float("nan"),
         boundary_identity_px=_mean([boundary_distance_px(found[n], case.masks[n]) for n in both]),
         missed=len(labelled) - len(both),
     )
@@ -164,7 +170,7 @@ def _summary(label: str, group: Sequence[AdaptationScore]) -> dict[str, Any]:
     overlaps = [asdict(row.overlap) for row in group]
     table: dict[str, Any] = {"label": label, "cases": len(group)}
     table |= {name: _mean([overlap[name] for overlap in overlaps]) for name in ("accuracy", "dice", "miou")}
-    table |= {name: _mean([getattr(row, name) for row in group]) for name in ("boundary_px", "boundary_identity_px")}
+    table |= {name: _mean([getattr(row, name) for row in group]) for name in BOUNDARIES}
     undefined = sum(np.isnan(row.boundary_px) or np.isnan(row.overlap.dice) for row in group)
     return {**table, "missed": sum(row.missed for row in group), "undefined": int(undefined)}
 

@@ -24,7 +24,8 @@ def translated(side, *, drift: bool = False):
     side.child("stepsBox").value = 3
     side.child("samplesBox").value = 2
     if drift:
-        side.mouse.click(side.child("driftBox"))
+        box = side.child("driftBox")
+        side.mouse.click(box, 8, box.height // 2)  # the box itself: its row is wider
         assert panels.parameters.estimateDrift
     side.mouse.click(side.child("applyButton"))
     side.wait_until(lambda: side.child("progressBar").value > 0, RUN_S, "progress")
