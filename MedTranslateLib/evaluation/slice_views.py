@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.volume import Geometry, Volume
-from MedTranslateLib.imaging.geometry import Plane, foreground_threshold, source_axes
+from MedTranslateLib.imaging.geometry import ANATOMICAL, Plane, foreground_threshold, source_axes
 
 AnyArray = npt.NDArray[Any]
 LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
@@ -104,7 +104,7 @@ def choose_views(volume: Volume) -> list[SliceView]:
     """
     extents = foreground_extents(volume)
     if is_nearly_isotropic(volume.geometry):
-        planes = [(plane, 0.5) for plane in Plane]
+        planes = [(plane, 0.5) for plane in ANATOMICAL]
     else:
         plane = acquisition_plane(volume.geometry)
         slices = volume.geometry.size_ijk[source_axes(volume.geometry, plane)[0][2]]
@@ -125,7 +125,7 @@ def acquisition_plane(geometry: Geometry) -> Plane:
     spacing, size = geometry.spacing_mm, np.array(geometry.size_ijk)
     longest = np.isclose(spacing, spacing.max(), rtol=0.01)
     through = 2 if not longest.any() else int(np.argmin(np.where((size == 1) | longest, size, size.max() + 1)))
-    return next(plane for plane in Plane if source_axes(geometry, plane)[0][2] == through)
+    return next(plane for plane in ANATOMICAL if source_axes(geometry, plane)[0][2] == through)
 
 
 def foreground_extents(volume: Volume) -> list[tuple[int, int]]:

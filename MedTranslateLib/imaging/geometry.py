@@ -36,6 +36,8 @@ DISPLAY_AXES_RAS: dict[Plane, npt.NDArray[np.float64]] = {
     Plane.SAGITTAL: np.array([[0, 0, 1.0], [-1.0, 0, 0], [0, -1.0, 0]]),
 }
 DISPLAY_AXES_RAS[Plane.ACQUIRED] = DISPLAY_AXES_RAS[Plane.AXIAL]  # for pictures, which do not say how they lay
+ANATOMICAL = (Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL)
+"""The planes that lie the same way in every patient."""
 CLEARLY_COARSER = 1.05
 """Ratio of spacings from which an axis other than the stored third one counts as the one across the slices."""
 

@@ -77,7 +77,7 @@ def test_what_lies_right_front_and_up_is_seen_at_the_upper_left_of_each_view(
 ) -> None:
     volume = ball_at(geometry_along(axes, signs, (1.0, 1.0, 1.0)), (6, 6, 6))
     views = choose_views(volume)
-    assert {view.plane for view in views} == set(Plane)
+    assert {view.plane for view in views} == {Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL}
     for view in views:
         # The ball is brighter than its surroundings in the slices next to the middle as well.
         rows, columns = np.nonzero(view.take(volume.array_kji) > 500)
