@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -61,46 +61,48 @@ def evaluate_pairs(
     """
     rows: list[CaseScore] = []
     pairs = [case for case in cases if case.paired]
+    steps = bundle.method.default_steps
     ways = tuple(Direction) if bundle.manifest.reversible else (Direction.FORWARD,)
     regression = {way: IntensityRegression.fit(_unit_pairs(training, way)) for way in ways}
     for number, case in enumerate(pairs):
         for way in ways:
-            rows += _score_case(bundle, case, way, regression[way])
+            # one seed a patient: a draw that all of them share would be a matter of luck
+            rows += _score_case(bundle, case, SliceRun(way, steps, 1, number, case.slice_spacing_mm), regression[way])
         on_case(number + 1, len(pairs))
     return rows
 
 
 def _score_case(
-    bundle: LoadedBundle, case: TrainingCase, way: Direction, regression: IntensityRegression
+    bundle: LoadedBundle, case: TrainingCase, run: SliceRun, regression: IntensityRegression
 ) -> Iterator[CaseScore]:
-    source, target = _ordered(case, way)
+    source, target = _ordered(case, run.direction)
     unit_source, unit_target = _unit(source), _unit(target)
     kept = [n for n in range(len(target)) if np.ptp(unit_target[n]) > 0]
     bodies = [body_mask(unit_source[n], unit_target[n]) for n in kept]
-    made = _translated(bundle, source, way, case.slice_spacing_mm)
+    made = _translated(bundle, source, run)
     outputs: Mapping[str, Slices] = {
         bundle.manifest.name: _unit(made),
         BASELINES[0]: source_as_it_is(unit_source, unit_target),
         BASELINES[1]: histogram_matched(unit_source, unit_target),
         BASELINES[2]: regression(unit_source, unit_target),
     }
-    cycle_mae = _cycle_mae(bundle, unit_source, made, way)
+    cycle_mae = _cycle_mae(bundle, unit_source, made, run)
     for label, output in outputs.items():
         scores = [score_slice(output[n], unit_target[n], body) for n, body in zip(kept, bodies, strict=True)]
         mean = SliceScore(*np.mean([astuple(score) for score in scores], axis=0).tolist())
         cycle = cycle_mae if label == bundle.manifest.name else float("nan")
-        yield CaseScore(case.name, way.value, label, len(kept), mean, cycle)
+        yield CaseScore(case.name, run.direction.value, label, len(kept), mean, cycle)
 
 
-def _cycle_mae(bundle: LoadedBundle, unit_source: Slices, made: Slices, way: Direction) -> float:
+def _cycle_mae(bundle: LoadedBundle, unit_source: Slices, made: Slices, run: SliceRun) -> float:
     if not bundle.manifest.reversible:
         return float("nan")
-    back = _translated(bundle, made, Direction.REVERSE if way is Direction.FORWARD else Direction.FORWARD, None)
+    home = Direction.REVERSE if run.direction is Direction.FORWARD else Direction.FORWARD
+    back = _translated(bundle, made, replace(run, direction=home))
     return float(np.abs(_unit(back) - unit_source).mean())
 
 
-def _translated(bundle: LoadedBundle, slices: Slices, way: Direction, spacing_mm: float | None) -> Slices:
-    run = SliceRun(way, bundle.method.default_steps, 1, 0, spacing_mm)
+def _translated(bundle: LoadedBundle, slices: Slices, run: SliceRun) -> Slices:
     return translate_slices(slices, bundle, run, lambda _done, _total: None).mean
 
 

@@ -1,0 +1,60 @@
+"""The figures of a bundle's fields tell a picture that follows its field from one that does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.evaluation.field_trust import score_fields
+from MedTranslateLib.inference.weights import LoadedBundle, load_bundle
+from MedTranslateLib.methods.fields import fade_at_border, integrate, warp
+from MedTranslateLib.methods.identity import Identity
+from MedTranslateLib.training.cases import TrainingCase
+
+CPU = torch.device("cpu")
+
+
+class Moving(Identity):
+    """Shifts the middle of a slice by about (3, -4) pixels; follows that, or only claims it."""
+
+    def __init__(self, *, honest: bool) -> None:
+        super().__init__()
+        self.honest = honest
+
+    def predicted_velocity(self, source, direction=None):
+        velocity = torch.tensor([3.0, -4.0]).view(1, 2, 1, 1).expand(len(source), 2, *source.shape[2:])
+        return fade_at_border(velocity, 16)
+
+    def translate(self, source, direction, steps, noise, on_step):
+        return warp(source.images, integrate(source.velocity)) if self.honest else source.images
+
+
+@pytest.fixture
+def case() -> TrainingCase:
+    noise = gaussian_filter(np.random.default_rng(2).normal(size=(3, 48, 56)), (0, 2, 2))
+    return TrainingCase("a", np.clip(noise * 4, -1, 1).astype(np.float32), None, paired=False, slice_spacing_mm=8.0)
+
+
+def trust(method: Identity, case: TrainingCase, make_bundle):
+    manifest = load_bundle(make_bundle(f"b{id(method)}"), CPU).manifest
+    return score_fields(LoadedBundle(manifest, method, CPU), [case])
+
+
+def test_the_likeness_along_the_field_tells_whether_the_picture_followed_it(case, make_bundle):
+    honest, lying = trust(Moving(honest=True), case, make_bundle), trust(Moving(honest=False), case, make_bundle)
+    assert honest.nmi_output_moved > 1.3 * honest.nmi_output_still
+    assert honest.nmi_output_moved > 1.3 * honest.nmi_output_undone
+    assert lying.nmi_output_still > 1.3 * lying.nmi_output_moved
+    assert honest.displacement_max_px == pytest.approx(5.0, abs=0.3)  # the length of (3, -4)
+    assert honest.round_trip_mean_px < 0.05
+    assert 0.2 < honest.det_j_min < 1
+    assert honest.slices == 3
+    assert np.isnan(honest.nmi_target_moved)
+
+
+def test_a_bundle_that_moves_nothing_has_no_fields_to_measure(case, make_bundle):
+    with pytest.raises(ConfigError, match="no field to measure"):
+        trust(Identity(), case, make_bundle)
