@@ -8,6 +8,7 @@ from typing import Any
 
 from MedTranslateLib.bundles.columns import aligned
 from MedTranslateLib.bundles.manifest import Manifest, MetricRow, Scale, Side, Training
+from MedTranslateLib.bundles.parts import ANY_MODALITY
 
 WIDTH = 100
 LABEL_WIDTH = 16
@@ -59,7 +60,8 @@ def _fact(label: str, text: str) -> list[str]:
 
 
 def _scale(side: Side) -> str:
-    return f"{side.modality}, {_unit(side.scale)}"
+    modality = "any source contrast of this anatomy" if side.modality == ANY_MODALITY else side.modality
+    return f"{modality}, {_unit(side.scale)}"
 
 
 def _unit(scale: Scale) -> str:

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 from MedTranslateLib.bundles.entries import Bundle, Entry
 from MedTranslateLib.bundles.manifest import Manifest
-from MedTranslateLib.bundles.parts import NOT_MEASURED, MetricRow, Side
+from MedTranslateLib.bundles.parts import ANY_MODALITY, NOT_MEASURED, MetricRow, Side
 
-METHOD_NAMES = {"bidpm": "Bi-DPM", "identity": "Identity", "plasticine": "Plasticine"}
+METHOD_NAMES = {
+    "bidpm": "Bi-DPM",
+    "identity": "Identity",
+    "midiffusion": "MIDiffusion",
+    "plasticine": "Plasticine",
+    "sdedit": "SDEdit",
+}
 """How the papers write what the catalogue of methods calls by a key."""
 REVERSE_MARK = "|reverse"
 
@@ -56,10 +62,9 @@ class Direction:
         """What an image must be like, in one sentence."""
         low, high = self.manifest.slice_spacing_mm
         modality = self.source.modality
-        return (
-            f"{_article(modality)} {modality} volume ({self.source.name}) of the {self.manifest.anatomy}, "
-            f"{self.manifest.plane} slices {low:g} to {high:g} mm apart"
-        )
+        kind = f"{_article(modality)} {modality} volume ({self.source.name})"
+        what = "a volume in any contrast" if modality == ANY_MODALITY else kind
+        return f"{what} of the {self.manifest.anatomy}, {self.manifest.plane} slices {low:g} to {high:g} mm apart"
 
     @property
     def gives(self) -> str:

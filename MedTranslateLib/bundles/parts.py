@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 NOT_MEASURED = "not measured"
 """The definition of metrics that are not there."""
+ANY_MODALITY = "ANY"
+"""The modality of a side that no training restricts: any image of the anatomy may be the source."""
 MODALITY = re.compile(r"[A-Z]{2,16}")
 
 
@@ -51,7 +53,7 @@ class Side:
     """One side of a translation.
 
     Args:
-        modality: As DICOM writes it, such as "MR" or "CT".
+        modality: As DICOM writes it, such as "MR" or "CT"; `ANY_MODALITY` where training saw the other side alone.
         name: What a reader calls it, such as "T1", "FLAIR" or "CT".
         scale: How its intensities are normalised.
     """

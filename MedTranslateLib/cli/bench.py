@@ -15,6 +15,7 @@ import numpy as np
 
 from MedTranslateLib.bundles.manifest import Manifest
 from MedTranslateLib.bundles.store import default_store
+from MedTranslateLib.cli.bench_lmi import run_lmi
 from MedTranslateLib.cli.job import request_for
 from MedTranslateLib.core.errors import DependencyMissingError
 from MedTranslateLib.core.messages import Message
@@ -35,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
     parser.add_argument(
         "what",
-        choices=("pipeline", "cursor"),
-        help="pipeline: 100 slices in a warm worker; cursor: the linked cursor on a 256x256x100 field (slicer-core)",
+        choices=("pipeline", "lmi", "cursor"),
+        help="pipeline: 100 slices in a warm worker; lmi: the layer of local mutual information against a histogram; "
+        "cursor: the linked cursor on a 256x256x100 field (slicer-core)",
     )
     parser.add_argument("--bundle", default="bidpm-brain-t1-flair", help="default: bidpm-brain-t1-flair")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda:0 or mps (default auto)")
@@ -55,6 +57,8 @@ class Timing:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the figures of what was asked for."""
+    if arguments.what == "lmi":
+        return run_lmi()
     return _run_cursor() if arguments.what == "cursor" else _run_pipeline(arguments)
 
 

@@ -24,6 +24,7 @@ from MedTranslateLib.evaluation.protocols import (
     sweep_steps,
 )
 from MedTranslateLib.evaluation.tables import as_csv, as_text, summarise
+from MedTranslateLib.evaluation.zero_shot_run import compare_zero_shot
 from MedTranslateLib.imaging.files import make_folder, write_json, write_text
 from MedTranslateLib.training.cases import load_cases
 
@@ -32,6 +33,7 @@ PROTOCOLS: dict[str, Callable[[Any, Site], Figures]] = {
     "fields": check_fields,
     "schedule": sweep_steps,
     "recover": recover,
+    "zero_shot": compare_zero_shot,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,16 +81,81 @@ class FieldCheck:
 
 @dataclass(frozen=True)
 class ScheduleSweep:
-    """`[[schedule]]`: quality and time of one bundle at several numbers of steps, on pairs."""
+    """`[[schedule]]`: quality and time of one bundle at several numbers of steps, on pairs.
+
+    Args:
+        bundle: As in `Comparison`.
+        cases: The pairs.
+        steps: Numbers of steps.
+        options: Options of use of the bundle's method, such as `{ sampler = "euler-maruyama" }`.
+        every: Takes each so many-th slice of a case.
+    """
 
     bundle: str
     cases: tuple[DataEntry, ...]
     steps: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    every: int = 1
 
     def __post_init__(self) -> None:
         """Refuses a sweep over nothing, or over chains without a step."""
-        if not self.steps or min(self.steps) < 1:
-            msg = f"[[schedule]] needs numbers of steps of 1 or more, got steps = {list(self.steps)}."
+        if not self.steps or min(self.steps) < 1 or self.every < 1:
+            msg = f"[[schedule]] needs steps and every of 1 or more, got {list(self.steps)} and {self.every}."
+            raise ConfigError(msg)
+
+
+@dataclass(frozen=True)
+class TissueTruth:
+    """Label maps beside the images of a zero-shot comparison.
+
+    Args:
+        labels: File name of the label map in each case folder.
+        groups: Name of each tissue and its values in the label maps.
+    """
+
+    labels: str
+    groups: Mapping[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        """Refuses a truth without a tissue."""
+        if not self.groups or not all(self.groups.values()):
+            msg = f"[zero_shot.tissues] needs groups of label values, got {dict(self.groups)}."
+            raise ConfigError(msg)
+
+
+@dataclass(frozen=True)
+class ZeroShotComparison:
+    """`[[zero_shot]]`: a bundle that learnt its target alone, on a source it never saw, beside SDEdit.
+
+    Args:
+        bundle: As in `Comparison`.
+        cases: Held-out images, `source` the unseen modality and `target` the true one.
+        training: Training images of the target, which the clusters are fitted on.
+        starts: Deviations of the noise that SDEdit gives the source (its t0), in [-1, 1].
+        steps: Evaluations of the network; 0 takes the bundle's own number.
+        samples: Translations that are averaged.
+        clusters: Of the K-means segmentation; 5 in LMIDiffusion.
+        every: Takes each so many-th slice of a case.
+        tissues: True labels, where there are some.
+    """
+
+    bundle: str
+    cases: tuple[DataEntry, ...]
+    training: tuple[DataEntry, ...]
+    starts: tuple[float, ...]
+    steps: int = 0
+    samples: int = 1
+    clusters: int = 5
+    every: int = 1
+    tissues: TissueTruth | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a comparison with nothing, and counts that are none."""
+        if not self.starts or min(self.starts) <= 0:
+            msg = f"[[zero_shot]] needs starts above 0 for SDEdit, got {list(self.starts)}."
+            raise ConfigError(msg)
+        if min(self.samples, self.every) < 1 or self.clusters < 2 or self.steps < 0:
+            msg = "[[zero_shot]] needs samples and every of 1 or more, clusters of 2 or more, steps of 0 or more."
             raise ConfigError(msg)
 
 
@@ -118,6 +183,7 @@ class EvaluationPlan:
     fields: tuple[FieldCheck, ...]
     schedule: tuple[ScheduleSweep, ...]
     recover: tuple[RecoveryCheck, ...]
+    zero_shot: tuple[ZeroShotComparison, ...]
 
 
 def read_plan(path: Path) -> EvaluationPlan:
@@ -140,6 +206,7 @@ def read_plan(path: Path) -> EvaluationPlan:
         "fields": lambda table: options_from(FieldCheck, {**table, "cases": _entries(table, "cases")}),
         "schedule": lambda table: options_from(ScheduleSweep, {**table, "cases": _entries(table, "cases")}),
         "recover": _recovery,
+        "zero_shot": _zero_shot,
     }
     unknown = sorted(set(raw) - set(readers))
     if unknown or not raw:
@@ -147,7 +214,7 @@ def read_plan(path: Path) -> EvaluationPlan:
         what = f"unknown table {unknown[0]!r}" if unknown else "nothing is asked for"
         msg = f"{path}: {what}; known are {known}."
         raise ConfigError(msg)
-    return EvaluationPlan(**{field.name: _read_all(raw, field.name, readers) for field in fields(EvaluationPlan)})
+    return EvaluationPlan(**{part.name: _read_all(raw, part.name, readers) for part in fields(EvaluationPlan)})
 
 
 def _read_all(raw: Mapping[str, Any], name: str, readers: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
@@ -193,3 +260,11 @@ def _labelled(table: Mapping[str, Any]) -> LabelledData:
 def _recovery(table: Mapping[str, Any]) -> RecoveryCheck:
     known = options_from(KnownDeformation, table.get("known", {}))
     return options_from(RecoveryCheck, {**table, "known": known})
+
+
+def _zero_shot(table: Mapping[str, Any]) -> ZeroShotComparison:
+    entries: dict[str, Any] = {name: _entries(table, name) for name in ("cases", "training")}
+    if "tissues" in table:
+        groups = {name: tuple(values) for name, values in table["tissues"].get("groups", {}).items()}
+        entries["tissues"] = options_from(TissueTruth, {**table["tissues"], "groups": groups})
+    return options_from(ZeroShotComparison, {**table, **entries})

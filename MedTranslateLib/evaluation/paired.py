@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -56,14 +56,15 @@ def evaluate_pairs(
     Args:
         bundle: The bundle to judge.
         cases: Held-out cases on the bundle's grid, in [-1, 1].
-        training: The bundle's training cases, which the intensity regression is fitted on.
+        training: The bundle's training cases, which the intensity regression is fitted on; without pairs there is none.
         on_case: Called as `on_case(done, total)`.
     """
     rows: list[CaseScore] = []
     pairs = [case for case in cases if case.paired]
     steps = bundle.method.default_steps
     ways = tuple(Direction) if bundle.manifest.reversible else (Direction.FORWARD,)
-    regression = {way: IntensityRegression.fit(_unit_pairs(training, way)) for way in ways}
+    learnt = any(case.paired for case in training)
+    regression = {way: IntensityRegression.fit(_unit_pairs(training, way)) if learnt else None for way in ways}
     for number, case in enumerate(pairs):
         for way in ways:
             # one seed a patient: a draw that all of them share would be a matter of luck
@@ -73,19 +74,20 @@ def evaluate_pairs(
 
 
 def _score_case(
-    bundle: LoadedBundle, case: TrainingCase, run: SliceRun, regression: IntensityRegression
+    bundle: LoadedBundle, case: TrainingCase, run: SliceRun, regression: IntensityRegression | None
 ) -> Iterator[CaseScore]:
     source, target = _ordered(case, run.direction)
     unit_source, unit_target = _unit(source), _unit(target)
     kept = [n for n in range(len(target)) if np.ptp(unit_target[n]) > 0]
     bodies = [body_mask(unit_source[n], unit_target[n]) for n in kept]
     made = _translated(bundle, source, run)
-    outputs: Mapping[str, Slices] = {
+    outputs: dict[str, Slices] = {
         bundle.manifest.name: _unit(made),
         BASELINES[0]: source_as_it_is(unit_source, unit_target),
         BASELINES[1]: histogram_matched(unit_source, unit_target),
-        BASELINES[2]: regression(unit_source, unit_target),
     }
+    if regression is not None:
+        outputs[BASELINES[2]] = regression(unit_source, unit_target)
     cycle_mae = _cycle_mae(bundle, unit_source, made, run)
     for label, output in outputs.items():
         scores = [score_slice(output[n], unit_target[n], body) for n, body in zip(kept, bodies, strict=True)]

@@ -27,7 +27,7 @@ from MedTranslateLib.inference.correspond import displacements_of
 from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid
 from MedTranslateLib.inference.slicewise import SliceRun, translate_slices, velocity_of
-from MedTranslateLib.inference.weights import LoadedBundle, load_bundle
+from MedTranslateLib.inference.weights import LoadedBundle, load_bundle, with_options
 from MedTranslateLib.methods.contract import Direction
 from MedTranslateLib.metrics.intensity import score_slice
 from MedTranslateLib.metrics.structure import boundary_distance_px, score_overlap
@@ -137,7 +137,7 @@ def check_fields(plan: FieldCheck, site: Site) -> Figures:
 
 def sweep_steps(plan: ScheduleSweep, site: Site) -> Figures:
     """SSIM, PSNR and seconds a slice for each number of steps, mean over the slices of all pairs."""
-    bundle = open_bundle(plan.bundle, site)
+    bundle = with_options(open_bundle(plan.bundle, site), plan.options)
     cases = [case for case in load_cases(plan.cases, layout_of(bundle), site.data_root) if case.paired]
     wrong = [steps for steps in plan.steps if steps not in bundle.method.supported_steps]
     if not cases or wrong:
@@ -146,11 +146,12 @@ def sweep_steps(plan: ScheduleSweep, site: Site) -> Figures:
         raise ConfigError(msg)
     rows = []
     for number, steps in enumerate(plan.steps):
-        rows.append(_at_steps(bundle, cases, steps))
+        rows.append(_at_steps(bundle, cases, steps, plan.every))
         site.on_progress("schedules", number + 1, len(plan.steps))
     head = f"{'steps':>5} {'SSIM':>7} {'PSNR dB':>8} {'s a slice':>9}\n"
     lines = [f"{r['steps']:>5} {r['ssim']:7.4f} {r['psnr_db']:8.2f} {r['seconds_a_slice']:9.3f}\n" for r in rows]
-    return Figures(f"Schedules of {plan.bundle} on {plan.cases[0].folder}", rows, head + "".join(lines))
+    chosen = "".join(f", {name} {value}" for name, value in plan.options.items())
+    return Figures(f"Schedules of {plan.bundle} on {plan.cases[0].folder}{chosen}", rows, head + "".join(lines))
 
 
 def recover(plan: RecoveryCheck, site: Site) -> Figures:
@@ -195,17 +196,17 @@ def _all(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate(list(parts))
 
 
-def _at_steps(bundle: LoadedBundle, cases: Sequence[TrainingCase], steps: int) -> dict[str, Any]:
+def _at_steps(bundle: LoadedBundle, cases: Sequence[TrainingCase], steps: int, every: int) -> dict[str, Any]:
     scores, seconds, count = [], 0.0, 0
     for seed, case in enumerate(cases):
         if case.source is None or case.target is None:
             continue
         run = SliceRun(Direction.FORWARD, steps, 1, seed, case.slice_spacing_mm)
         started = time.perf_counter()
-        made = translate_slices(case.source, bundle, run, lambda _done, _total: None)
+        made = translate_slices(case.source[::every], bundle, run, lambda _done, _total: None)
         seconds += time.perf_counter() - started
-        count += len(case.source)
-        for output, wanted in zip(made.mean, case.target, strict=True):
+        count += len(made.mean)
+        for output, wanted in zip(made.mean, case.target[::every], strict=True):
             scores.append(score_slice((output + 1) / 2, (wanted + 1) / 2, np.ones(output.shape, bool)))
     return {
         "steps": steps,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedTranslateLib.bundles.manifest import Manifest
+from MedTranslateLib.bundles.parts import ANY_MODALITY
 from MedTranslateLib.core.errors import DoubtfulInputError, InputGateError
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.geometry import Plane, foreground_bounds_ijk, foreground_threshold, source_axes
@@ -19,6 +20,10 @@ LARGEST_AROUND = 3.0
 """The same upper limit for bundles whose field of view is the middle of a larger image."""
 COARSEST_RATIO = 3.0
 """In-plane spacing over the bundle's: beyond it the slices hold less than the network was trained on."""
+
+
+MANY_CONTRASTS = "MR"
+"""The modality whose name does not tell what an image looks like."""
 
 
 class Verdict(str, Enum):
@@ -89,10 +94,7 @@ def _refusals(source: Volume, manifest: Manifest) -> list[str]:
 
 
 def _doubts(source: Volume, manifest: Manifest, *, reverse: bool) -> list[str]:
-    doubts = []
-    expected = manifest.target.modality if reverse else manifest.source.modality
-    if source.modality is not None and source.modality != expected:
-        doubts.append(f"Its header says modality {source.modality}, the bundle translates from {expected}.")
+    doubts = _modality_doubts(source, manifest, reverse=reverse)
     axes, _ = source_axes(source.geometry, Plane(manifest.plane))
     in_plane = float(source.geometry.spacing_mm[list(axes[:2])].max())
     if in_plane > COARSEST_RATIO * manifest.spacing_mm:
@@ -104,6 +106,19 @@ def _doubts(source: Volume, manifest: Manifest, *, reverse: bool) -> list[str]:
     if source.geometry.size_ijk[axes[2]] > 1 and not low <= across <= high:
         doubts.append(f"Its slices are {across:.2f} mm apart, the bundle expects {low:g} to {high:g} mm.")
     return doubts
+
+
+def _modality_doubts(source: Volume, manifest: Manifest, *, reverse: bool) -> list[str]:
+    """A stated modality the bundle does not start from; a bundle for any contrast doubts only what it would make."""
+    start, end = (side.modality for side in (manifest.source, manifest.target)[:: -1 if reverse else 1])
+    if source.modality is None:
+        return []
+    if start != ANY_MODALITY:
+        stated = f"Its header says modality {source.modality}, the bundle translates from {start}."
+        return [stated] if source.modality != start else []
+    if source.modality == end != MANY_CONTRASTS:
+        return [f"Its header says modality {source.modality}, which is what the bundle makes of other images."]
+    return []
 
 
 def _foreground_extent_mm(source: Volume) -> npt.NDArray[np.float64]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,7 +13,7 @@ from safetensors.torch import load_file
 
 from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest
 from MedTranslateLib.bundles.verify import verify_bundle
-from MedTranslateLib.core.errors import BundleInvalidError
+from MedTranslateLib.core.errors import BundleInvalidError, ConfigError
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.methods.contract import Method
 
@@ -48,6 +50,27 @@ def load_bundle(folder: Path, device: torch.device) -> LoadedBundle:
         raise BundleInvalidError(msg) from error
     method.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     return LoadedBundle(manifest, method.eval(), device)
+
+
+def with_options(bundle: LoadedBundle, options: Mapping[str, Any]) -> LoadedBundle:
+    """The same trained weights used another way; the bundle itself is not changed.
+
+    Args:
+        bundle: A loaded bundle.
+        options: Options of its method that say how trained weights are used (`Method.options_of_use`).
+
+    Raises:
+        ConfigError: If an option is none of these, or its value is refused.
+    """
+    foreign = sorted(set(options) - bundle.method.options_of_use)
+    if foreign:
+        allowed = ", ".join(sorted(bundle.method.options_of_use)) or "none"
+        msg = f"{foreign[0]!r} cannot be chosen for the trained {bundle.manifest.method}; options of use: {allowed}."
+        raise ConfigError(msg)
+    method = build_method(bundle.manifest.method, {**bundle.manifest.method_options, **options})
+    method.load_state_dict(bundle.method.state_dict())
+    method.to(bundle.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return replace(bundle, method=method.eval())
 
 
 class BundleCache:

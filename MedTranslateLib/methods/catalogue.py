@@ -9,12 +9,16 @@ from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.bidpm import BiDpm
 from MedTranslateLib.methods.contract import Method
 from MedTranslateLib.methods.identity import Identity
+from MedTranslateLib.methods.midiffusion import MIDiffusion
 from MedTranslateLib.methods.plasticine import Plasticine
+from MedTranslateLib.methods.sdedit import SdEdit
 
 METHODS: dict[str, type[Method]] = {
     "bidpm": BiDpm,
     "identity": Identity,
+    "midiffusion": MIDiffusion,
     "plasticine": Plasticine,
+    "sdedit": SdEdit,
 }
 
 

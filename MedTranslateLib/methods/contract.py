@@ -40,7 +40,10 @@ class SliceBatch:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Slices of both modalities, each (B, 1, H, W) in [-1, 1]; row b of both is the same anatomy where `paired[b]`."""
+    """Slices of both modalities, each (B, 1, H, W) in [-1, 1]; row b of both is the same anatomy where `paired[b]`.
+
+    For a method that learns from the target alone, `source` is (0, 1, H, W).
+    """
 
     source: Tensor
     target: Tensor
@@ -72,6 +75,9 @@ class Method(nn.Module, ABC):
     reversible: bool = True
     """Whether one network translates both ways."""
 
+    learns_from_target_alone: bool = False
+    """Whether training sees target slices only, so that any modality can be its source later."""
+
     options_of_use: frozenset[str] = frozenset()
     """Options that say how trained weights are used; a training that was stopped may go on with others."""
 
@@ -94,6 +100,9 @@ class Method(nn.Module, ABC):
     def loss_terms(self) -> Mapping[str, float]:
         """Name and weight of the terms of a loss of the method's own; empty where it is the paired distance's."""
         return {}
+
+    def measure(self, target: Tensor) -> None:
+        """Takes what a method must know of its data before training, from all target slices (N, 1, H, W)."""
 
     def predicted_velocity(self, source: Tensor, direction: Direction = Direction.FORWARD) -> Tensor | None:
         """Predicts where the pixels of a translation come from, for methods that move them.

@@ -58,6 +58,15 @@ def score_slice(image: FloatArray, reference: FloatArray, body: npt.NDArray[np.b
     )
 
 
+def mutual_information(image: FloatArray, reference: FloatArray, bins: int = 64) -> float:
+    """Mutual information of the intensities of two slices in 0..1, in nats, from their joint histogram."""
+    counts, _, _ = np.histogram2d(np.ravel(image), np.ravel(reference), bins=bins, range=((0, 1), (0, 1)))
+    joint = counts / counts.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    seen = joint > 0
+    return float((joint[seen] * np.log(joint[seen] / apart[seen])).sum())
+
+
 def _psnr_db(error: FloatArray) -> float:
     mse = float(np.square(error).mean())
     return float("inf") if mse == 0 else float(-10 * np.log10(mse))

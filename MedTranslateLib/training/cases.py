@@ -128,7 +128,8 @@ def _prepare(raw: RawCase, entry: DataEntry, layout: CaseLayout) -> TrainingCase
         for volume, scale in ((raw.source, layout.source), (raw.target, layout.target))
     ]
     both = sides[0] is not None and sides[1] is not None
-    spacing = None if geometry is None or geometry.size_ijk[2] == 1 else float(geometry.spacing_mm[2])
+    known = entry.kind == "volumes" and geometry is not None and geometry.size_ijk[2] > 1
+    spacing = float(geometry.spacing_mm[2]) if known and geometry is not None else None
     return TrainingCase(raw.name, sides[0], sides[1], entry.paired and both, entry.repeat, spacing)
 
 
@@ -150,11 +151,15 @@ def _read_npz(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator[RawCa
         with np.load(path, allow_pickle=False) as stored:
             stacks = [stored[key] if key else None for key in (entry.source, entry.target)]
         for stack in stacks:
-            if stack is not None and stack.shape[1:] != grid.size_hw:
-                msg = f"{path.name}: slices are {stack.shape[1:]}, the bundle's grid is {grid.size_hw} pixels."
+            if not entry.pixel_mm and stack is not None and stack.shape[1:] != grid.size_hw:
+                msg = (
+                    f"{path.name}: slices are {stack.shape[1:]}, the bundle's grid is {grid.size_hw} pixels; "
+                    "state their pixel_mm to have them resampled."
+                )
                 raise ConfigError(msg)
-        volumes = [None if s is None else _stack_volume(s, grid.plane, grid.spacing_mm, path.stem) for s in stacks]
-        yield RawCase(path.stem, volumes[0], volumes[1], on_grid=True)
+        spacing = entry.pixel_mm or grid.spacing_mm
+        volumes = [None if s is None else _stack_volume(s, grid.plane, spacing, path.stem) for s in stacks]
+        yield RawCase(path.stem, volumes[0], volumes[1], on_grid=not entry.pixel_mm)
 
 
 def _read_png_pairs(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator[RawCase]:
@@ -173,7 +178,7 @@ def _read_png(path: Path, entry: DataEntry, plane: Plane) -> Volume | None:
     pixels = read_picture(path)
     pixels = pixels.T if entry.transpose else pixels
     pixels = pixels[::-1] if entry.flip_rows else pixels
-    return _stack_volume(pixels[None], plane, entry.pixel_mm, path.stem)
+    return _stack_volume(pixels[None], plane, entry.pixel_mm or 1.0, path.stem)
 
 
 def _read_volumes(entry: DataEntry, folder: Path, grid: SliceGrid) -> Iterator[RawCase]:

@@ -26,7 +26,7 @@ class DataEntry:
     """One folder of training images.
 
     Args:
-        kind: `npz` (stacks already on the bundle's slice grid), `png-pairs` or `volumes`.
+        kind: `npz` (stacks of slices), `png-pairs` or `volumes`.
         folder: Folder, relative to the data root.
         source: npz: key of the source stack; png-pairs: file suffix such as `_mri.png`; volumes: file name in each
             case folder. Empty where the entry has no source images.
@@ -34,7 +34,7 @@ class DataEntry:
         exclude: png-pairs: glob of files that end alike but are no images, such as `*_mask.png`.
         case_pattern: png-pairs: regular expression whose first group is the patient; default the text before `_`.
         paired: Whether source and target of a case show the same anatomy pixel by pixel.
-        pixel_mm: png-pairs: pixel spacing.
+        pixel_mm: png-pairs and npz: pixel spacing; 0 stands for 1 mm, and for stacks already on the bundle's grid.
         transpose: png-pairs: swap rows and columns to reach display order.
         flip_rows: png-pairs: then turn the rows upside down.
         stored_range: The stored values that are 0 and 1; empty: measured per case by the modality's scale.
@@ -48,7 +48,7 @@ class DataEntry:
     exclude: str = ""
     case_pattern: str = r"([^_]+)_"
     paired: bool = True
-    pixel_mm: float = 1.0
+    pixel_mm: float = 0.0
     transpose: bool = False
     flip_rows: bool = False
     stored_range: tuple[float, ...] = ()

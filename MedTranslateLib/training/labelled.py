@@ -22,12 +22,12 @@ class LabelledEntry:
 
     Args:
         images: Where they lie: `source` names the images, `target` the label maps.
-        label: The value of the structure in the label maps.
+        label: The value of the structure in the label maps, or its values.
         scale: Intensity scale of the images.
     """
 
     images: DataEntry
-    label: float
+    label: float | tuple[int, ...]
     scale: IntensityScale
 
 
@@ -57,7 +57,7 @@ def load_labelled(entry: LabelledEntry, grid: SliceGrid, data_root: Path) -> lis
     cases = [_prepared(raw, entry, grid) for raw in read_raw_cases(entry.images, data_root, grid)]
     if cases and not any(case.masks.any() for case in cases):
         msg = (
-            f"The label {entry.label:g} occurs in no {entry.images.target} below {data_root / entry.images.folder}; "
+            f"The label {entry.label} occurs in no {entry.images.target} below {data_root / entry.images.folder}; "
             "give the value that the structure has in the label maps."
         )
         raise ConfigError(msg)
@@ -76,7 +76,7 @@ def _prepared(raw: RawCase, entry: LabelledEntry, grid: SliceGrid) -> LabelledCa
     geometry = network_geometry(image.geometry, grid, grid_centre_ijk(image, grid, threshold))
     intensities = intensities_of(image, entry.images, entry.scale)
     slices = intensities.normalise(thin_out(image, geometry, outside=intensities.low))
-    structure = labels.with_array((labels.array_kji == entry.label).astype(np.float32))
+    structure = labels.with_array(np.isin(labels.array_kji, entry.label).astype(np.float32))
     masks = thin_out(structure, geometry, outside=0.0) > 0.5
     spacing = float(geometry.spacing_mm[2]) if len(slices) > 1 else None
     return LabelledCase(raw.name, slices, masks, spacing)

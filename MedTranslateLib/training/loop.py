@@ -83,11 +83,15 @@ class Trainer:
             torch.set_num_threads(options.threads)
         self._run = run
         self._options = options
-        self._sampler = SliceSampler(build_pools(cases, options), options)
+        alone = METHODS[run.config.method].learns_from_target_alone
+        self._sampler = SliceSampler(build_pools(cases, options, target_alone=alone), options)
         self._generator = torch.Generator().manual_seed(options.seed)
         self._bfloat16 = _use_bfloat16(options, run.device)
         self.method = build_method(run.config.method, run.config.method_options).to(run.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        targets = [torch.from_numpy(case.target)[:, None] for case in cases if case.target is not None]
+        if targets:
+            self.method.measure(torch.cat(targets))
         self.averaged = copy.deepcopy(self.method).eval()
         self._distance = build_distance(run.config.distance, run.data_root).to(run.device)
         self._optimiser = torch.optim.Adam(self.method.parameters(), lr=options.learning_rate)

@@ -26,12 +26,14 @@ class SlicePools:
     unpaired_target: Slices
 
 
-def build_pools(cases: list[TrainingCase], options: TrainingOptions) -> SlicePools:
-    """Sorts the slices by whether their pairing may be used.
+def build_pools(cases: list[TrainingCase], options: TrainingOptions, *, target_alone: bool = False) -> SlicePools:
+    """Sorts the slices by whether their pairing may be used; `target_alone` leaves all source slices out.
 
     Raises:
-        ConfigError: If one modality has no images at all.
+        ConfigError: If a modality that is needed has no images at all.
     """
+    if target_alone:
+        return _target_pool(cases)
     paired = [case for case in cases if case.paired]
     order = np.random.default_rng(options.seed).permutation(len(paired))
     kept = {int(n) for n in order[: math.ceil(options.paired_ratio * len(paired))]} if options.paired_ratio else set()
@@ -50,8 +52,16 @@ def build_pools(cases: list[TrainingCase], options: TrainingOptions) -> SlicePoo
     return pools
 
 
+def _target_pool(cases: list[TrainingCase]) -> SlicePools:
+    targets = _stack([case.target for case in cases for _ in range(case.repeat)])
+    if not len(targets):
+        msg = "The training data have no target images; this method learns from them alone."
+        raise ConfigError(msg)
+    return SlicePools(targets[:0], targets[:0], targets[:0], targets)
+
+
 class SliceSampler:
-    """Draws the batch of an iteration: all paired, half paired, or all unpaired, as the pools allow.
+    """Draws the batch of an iteration: all paired, half paired, all unpaired, or of the target alone, as pools allow.
 
     Half paired is Bi-DPM Section 3.2.2: "each batch consists of an equal proportion of paired data and unpaired data".
     """
@@ -67,6 +77,8 @@ class SliceSampler:
         """The batch of that iteration; depends on the seed and the iteration only, so a resumed run sees the same."""
         options = self._options.at(iteration)
         rng = np.random.default_rng([options.seed, iteration])
+        if not len(self._pools.paired_source) and not len(self._pools.unpaired_source):
+            return self._target_batch(options, rng)
         pools, count = self._pools, int(options.batch_size * self._paired_share)
         apart = options.batch_size - count
         rows = rng.integers(len(pools.paired_source), size=count) if count else np.zeros(0, int)
@@ -77,6 +89,12 @@ class SliceSampler:
         both = torch.from_numpy(np.stack([np.concatenate(sources), np.concatenate(targets)], axis=1))
         moved = augment(both, options, rng)
         return TrainingBatch(moved[:, :1], moved[:, 1:], torch.arange(count + apart) < count)
+
+    def _target_batch(self, options: TrainingOptions, rng: np.random.Generator) -> TrainingBatch:
+        pool = self._pools.unpaired_target
+        drawn = torch.from_numpy(pool[rng.integers(len(pool), size=options.batch_size)])[:, None]
+        moved = augment(drawn, options, rng)
+        return TrainingBatch(moved[:0], moved, torch.zeros(len(moved), dtype=torch.bool))
 
 
 def augment(slices: Tensor, options: TrainingOptions, rng: np.random.Generator) -> Tensor:

@@ -56,3 +56,9 @@ def test_the_quality_is_that_of_the_own_direction_beside_the_best_baseline(card)
     assert Direction(card(), False).quality == "not measured on held-out patients"
     told = "Dice 0.9 after tracing back, on 8 held-out patients"
     assert Direction(card(metrics=Metrics(told, ())), False).quality == told
+
+
+def test_a_bundle_for_any_contrast_says_so(card) -> None:
+    direction = Direction(card(source=Side("ANY", "any contrast", MR.scale), target=CT, method="midiffusion"), False)
+    assert direction.label == "any contrast → CT, brain (MIDiffusion)"
+    assert direction.needs == "a volume in any contrast of the brain, axial slices 0.5 to 8 mm apart"

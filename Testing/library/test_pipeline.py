@@ -213,6 +213,23 @@ def test_a_header_of_another_modality_is_doubtful_until_it_is_accepted(oblique_h
     pass_gate(report, accept_doubtful=True)
 
 
+def test_a_bundle_for_any_contrast_doubts_only_what_it_would_make(oblique_head, make_bundle):
+    scale = Scale("relative", 0.5, 99.8)
+    sides = {"source": Side("ANY", "any contrast", scale), "reversible": False}
+    to_ct = read_manifest(make_bundle("to-ct", target=Side("CT", "CT", scale), **sides))
+    to_flair = read_manifest(make_bundle("to-flair", target=Side("MR", "FLAIR", scale), **sides))
+    for manifest, stated, verdict in (
+        (to_ct, "MR", Verdict.FITS),
+        (to_ct, "PT", Verdict.FITS),
+        (to_ct, None, Verdict.FITS),
+        (to_ct, "CT", Verdict.DOUBTFUL),
+        (to_flair, "MR", Verdict.FITS),  # another MR contrast, or the same: the name does not tell
+        (to_flair, "CT", Verdict.FITS),
+    ):
+        volume = Volume(oblique_head.array_kji, oblique_head.geometry, "scan", stated)
+        assert inspect(volume, manifest, reverse=False).verdict is verdict
+
+
 def test_slices_further_apart_than_the_bundle_allows_are_doubtful(make_bundle):
     thick = head_phantom(Geometry((150, 150, 9), np.diag([1.2, 1.2, 15.0, 1.0])))
     report = inspect(thick, read_manifest(make_bundle("identity")), reverse=False)

@@ -12,6 +12,7 @@ import torch
 
 from MedTranslateLib.bundles.verify import verify_bundle
 from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.evaluation.paired import evaluate_pairs
 from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.methods.contract import Direction, SliceBatch
 from MedTranslateLib.methods.slice_noise import SliceNoise
@@ -142,6 +143,75 @@ def test_a_batch_is_all_half_or_not_paired_as_the_ratio_says(data_root, ratio, p
     same = [torch.allclose(s, -t, atol=1e-5) for s, t in zip(batch.source, batch.target, strict=True)]
     assert same[:paired_rows] == [True] * paired_rows
     assert not all(same[paired_rows:]) or paired_rows == 4
+
+
+def test_a_method_that_learns_from_the_target_alone_never_sees_a_source(data_root):
+    targets = [{"kind": "npz", "folder": "data", "target": "b", "stored_range": [0, 200]}]
+    with_sources = load_cases(config().data, config().layout, data_root)
+    alone = load_cases(config(data=targets).data, config().layout, data_root)
+    batches = [
+        SliceSampler(build_pools(cases, config().training, target_alone=True), config().training).batch(2)
+        for cases in (with_sources, alone)
+    ]
+    assert [tuple(batch.source.shape) for batch in batches] == [(0, 1, 16, 24)] * 2
+    assert torch.equal(batches[0].target, batches[1].target)
+    assert batches[0].target.shape == (4, 1, 16, 24)
+    sources = [{"kind": "npz", "folder": "data", "source": "a", "stored_range": [0, 200]}]
+    with pytest.raises(ConfigError, match="no target images"):
+        build_pools(
+            load_cases(config(data=sources).data, config().layout, data_root), config().training, target_alone=True
+        )
+
+
+def test_midiffusion_measures_its_data_trains_resumes_and_is_exported_as_a_one_way_bundle(data_root, tmp_path):
+    targets = [{"kind": "npz", "folder": "data", "target": "b", "stored_range": [0, 200]}]
+    pairs = [{"kind": "npz", "folder": "data", "source": "a", "target": "b", "stored_range": [0, 200]}]
+    method = {
+        "name": "midiffusion",
+        "channels": [16, 16],
+        "steps": 2,
+        "contrast": 1.0,
+        "picture": True,
+        "guidance": "picture",
+    }
+    any_side = {"modality": "ANY", "name": "any contrast", "scale": table()["source"]["scale"]}
+    setup = config(method=method, data=targets, validation=pairs, source=any_side, card={**CARD, "reversible": False})
+    training, held_out = (load_cases(entries, setup.layout, data_root) for entries in (setup.data, setup.validation))
+    short = config(
+        **{
+            **table(),
+            "method": method,
+            "data": targets,
+            "source": any_side,
+            "training": {**table()["training"], "iterations": 3},
+        }
+    )
+    fit(TrainingRun(short, tmp_path / "ck", data_root, CPU), training, [], silent)
+    fitted = fit(TrainingRun(setup, tmp_path / "ck", data_root, CPU, resume=True), training, held_out, silent)
+    straight = fit(TrainingRun(setup, tmp_path / "other", data_root, CPU), training, held_out, silent)
+    for name, tensor in straight.state_dict().items():
+        torch.testing.assert_close(fitted.state_dict()[name], tensor, msg=name)
+    stacked = np.concatenate([case.target for case in training])
+    assert float(fitted.mean) == pytest.approx(stacked.mean(), abs=1e-4)
+    assert float(fitted.deviation) == pytest.approx(stacked.std(), abs=1e-3)
+    manifest = export_bundle(setup, fitted, tmp_path / "bundle", data_root)
+    assert (manifest.source.modality, manifest.training.distance) == ("ANY", "none")
+    rows = evaluate_pairs(load_bundle(tmp_path / "bundle", CPU), held_out, training, silent_step)
+    assert {row.label for row in rows} == {"toy", "source as it is", "histogram matching"}  # nothing to regress on
+
+
+def test_stacks_with_a_stated_pixel_size_are_brought_to_the_grid(tmp_path):
+    (tmp_path / "data").mkdir()
+    stack = np.zeros((2, 32, 48), np.uint8)
+    stack[:, 12:20, 20:28] = 100
+    np.savez(tmp_path / "data" / "p.npz", a=stack, b=stack)
+    entry = {"kind": "npz", "folder": "data", "source": "a", "target": "b", "pixel_mm": 0.5}
+    (case,) = load_cases(config(data=[entry]).data, config().layout, tmp_path)
+    assert case.target.shape == (2, 16, 24)
+    assert float((case.target > 0).sum()) == 2 * 4 * 4  # half as many pixels each way
+    assert case.slice_spacing_mm is None  # a stack does not say how far its slices are apart
+    with pytest.raises(ConfigError, match="pixel_mm"):
+        load_cases(config(data=[{**entry, "pixel_mm": 0.0}]).data, config().layout, tmp_path)
 
 
 def test_the_same_iteration_gives_the_same_batch_and_the_next_another(data_root):
