@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_bundle(record)
     run_of = record["run"]
     options = {name: run_of[name] for name in ("reverse", "steps", "samples", "seed")}
-    options["estimate_drift"] = run_of.get("estimate_drift", False)  # older records have no such key
+    options["estimate_drift"] = run_of.get("estimate_drift", False)  # older records have neither this nor the next
+    options["method_options"] = run_of.get("method_options", {})
     device = arguments.device or run_of["device"]
     accepted = record["gate"]["accepted"]
     request = request_for(source, record["bundle"]["name"], device=device, accept_doubtful=accepted, **options)

@@ -35,6 +35,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="register output to source and store those fields, marked as estimated, in place of the method's own",
     )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        type=_option,
+        dest="method_options",
+        metavar="NAME=VALUE",
+        help="use the trained weights another way than the bundle says, such as guidance=both; may be given repeatedly",
+    )
     parser.add_argument("--accept-doubtful", action="store_true", help="translate an image that the input gate doubts")
     parser.add_argument("--no-views", action="store_true", help="do not make overview.png and scene.mrb")
 
@@ -55,7 +64,22 @@ def run(arguments: argparse.Namespace) -> int:
 def run_options(arguments: argparse.Namespace) -> dict[str, object]:
     """The request's options as given on the command line."""
     names = ("reverse", "steps", "samples", "seed", "device", "estimate_drift", "accept_doubtful")
-    return {name: getattr(arguments, name) for name in names}
+    options = {name: getattr(arguments, name) for name in names}
+    return {**options, "method_options": dict(arguments.method_options)}
+
+
+def _option(text: str) -> tuple[str, str | float]:
+    """`NAME=VALUE`; a value that is a number becomes one."""
+    name, mark, value = text.partition("=")
+    if not (name and mark and value):
+        msg = f"expected NAME=VALUE, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
 
 
 def tell(done: FinishedJob) -> None:

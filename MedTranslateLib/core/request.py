@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from MedTranslateLib.core.errors import RequestError
@@ -26,6 +27,7 @@ class TranslationRequest:
         device: `auto`, `cpu`, `cuda:0` or `mps`.
         estimate_drift: Store fields estimated from source and output, marked as such, in place of the method's own.
         accept_doubtful: Run although the input gate found something doubtful; recorded in the provenance.
+        method_options: Options of the method in place of the bundle's, those that say how trained weights are used.
 
     Raises:
         RequestError: If a value is of the wrong kind or out of range.
@@ -41,6 +43,7 @@ class TranslationRequest:
     device: str = "auto"
     estimate_drift: bool = False
     accept_doubtful: bool = False
+    method_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks ranges; what the bundle allows is checked when it is known."""
@@ -50,6 +53,7 @@ class TranslationRequest:
         _check_integer("steps", 1 if self.steps is None else self.steps, 1, MAX_STEPS)
         _check_integer("samples", self.samples, 1, MAX_SAMPLES)
         _check_integer("seed", self.seed, 0, 2**63 - 1)
+        _check_options(self.method_options)
 
     def to_json(self) -> dict[str, Any]:
         """The table that `request.json` holds."""
@@ -65,13 +69,20 @@ class TranslationRequest:
         if not isinstance(table, dict) or table.get("format") != 1:
             msg = f"request.json must be a table with format 1, got {table!r:.80}."
             raise RequestError(msg)
-        known = {field.name for field in fields(cls)}
+        known = {part.name for part in fields(cls)}
         unknown = sorted(set(table) - known - {"format"})
         if unknown or "bundle" not in table:
             reason = f"unknown key {unknown[0]!r}" if unknown else "the key 'bundle' is missing"
             msg = f"request.json: {reason}."
             raise RequestError(msg)
         return cls(**{key: value for key, value in table.items() if key != "format"})
+
+
+def _check_options(options: object) -> None:
+    plain = isinstance(options, Mapping) and all(isinstance(value, (str, int, float)) for value in options.values())
+    if not plain:
+        msg = f"method_options must be a table of texts and numbers, got {options!r:.80}."
+        raise RequestError(msg)
 
 
 def _check_integer(name: str, value: object, low: int, high: int) -> None:

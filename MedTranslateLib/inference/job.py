@@ -12,7 +12,7 @@ from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.gate import inspect, pass_gate
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.progress import ProgressTeller
-from MedTranslateLib.inference.weights import BundleCache
+from MedTranslateLib.inference.weights import BundleCache, with_options
 
 
 class JobTranslator:
@@ -40,7 +40,7 @@ class JobTranslator:
         entry = default_store().find(request.bundle)
         gate = inspect(source, entry.manifest, reverse=request.reverse)
         pass_gate(gate, accept_doubtful=request.accept_doubtful)
-        bundle = self._bundles.load(entry.folder, device)
+        bundle = with_options(self._bundles.load(entry.folder, device), request.method_options)
         say(Log(folder.name, f"{bundle.manifest.name} {bundle.manifest.version} on {bundle.device}"))
         result = translate(request, source, bundle, gate, progress)
         progress("write", 0, 1)

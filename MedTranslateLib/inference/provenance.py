@@ -97,6 +97,7 @@ def _run(request: TranslationRequest, bundle: LoadedBundle, run: SliceRun) -> di
         "samples": run.samples,
         "seed": run.seed,
         "estimate_drift": request.estimate_drift,
+        "method_options": dict(request.method_options),
         "device_requested": request.device,
         "device": str(device),
         "device_name": name,

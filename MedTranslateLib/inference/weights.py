@@ -62,6 +62,8 @@ def with_options(bundle: LoadedBundle, options: Mapping[str, Any]) -> LoadedBund
     Raises:
         ConfigError: If an option is none of these, or its value is refused.
     """
+    if not options:
+        return bundle
     foreign = sorted(set(options) - bundle.method.options_of_use)
     if foreign:
         allowed = ", ".join(sorted(bundle.method.options_of_use)) or "none"
@@ -81,9 +83,9 @@ class BundleCache:
         self._bundle: LoadedBundle | None = None
 
     def load(self, folder: Path, device: torch.device) -> LoadedBundle:
-        """As `load_bundle`, but reuses the network when folder, hashes and device are those of the last call."""
+        """As `load_bundle`, but reuses the network when folder, card and device are those of the last call."""
         manifest = verify_bundle(folder)
-        key = (str(folder), repr(sorted(manifest.files.items())), str(device))
+        key = (str(folder), repr(manifest), str(device))
         if self._bundle is None or key != self._key:
             self._bundle = None  # free the old network before the new one takes memory
             self._bundle = load_bundle(folder, device)

@@ -63,8 +63,8 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         """Refuses values outside what the methods are defined for."""
-        if not 1 <= self.steps <= MOST_STEPS:
-            msg = f"steps must be 1 to {MOST_STEPS}, got {self.steps}."
+        if not (isinstance(self.steps, int) and 1 <= self.steps <= MOST_STEPS):
+            msg = f"steps must be a whole number from 1 to {MOST_STEPS}, got {self.steps}."
             raise ConfigError(msg)
         if self.sampler not in {sampler.value for sampler in ScoreSampler}:
             msg = f"sampler = {self.sampler!r} is unknown; choose {', '.join(s.value for s in ScoreSampler)}."

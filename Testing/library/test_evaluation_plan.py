@@ -28,7 +28,7 @@ def write(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "Resources/Evaluation").glob("*.toml")))
 def test_the_shipped_evaluation_files_are_understood(name):
     plan = read_plan(ROOT / "Resources/Evaluation" / name)
-    assert any((plan.compare, plan.adapt, plan.fields, plan.schedule, plan.recover))
+    assert any((plan.compare, plan.adapt, plan.fields, plan.schedule, plan.recover, plan.zero_shot))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,12 @@ EXAMPLES: dict[SchemaName, dict[str, Any]] = {
     "result": RESULT,
     "provenance": PROVENANCE,
 }
-OPEN_TABLES = {("bundle", "method_options"), ("bundle", "training_statistics")}
+OPEN_TABLES = {
+    ("bundle", "method_options"),
+    ("bundle", "training_statistics"),
+    ("request", "method_options"),
+    ("provenance", "run.method_options"),
+}
 OPTIONAL = {
     ("request", "source_name"),
     ("request", "source_modality"),
@@ -101,12 +106,14 @@ OPTIONAL = {
     ("request", "device"),
     ("request", "estimate_drift"),
     ("request", "accept_doubtful"),
+    ("request", "method_options"),
     ("result", "files.uncertainty"),
     ("result", "sha256.uncertainty.nrrd"),
     ("provenance", "times_s"),
     ("bundle", "training_statistics"),
     ("bundle", "centre"),
     ("provenance", "run.estimate_drift"),
+    ("provenance", "run.method_options"),
     ("provenance", "run.method"),
 }
 
@@ -170,6 +177,7 @@ def test_every_key_is_required_unless_it_is_known_to_be_optional(name: SchemaNam
     "request_made",
     [
         TranslationRequest("brain"),
+        TranslationRequest("brain", method_options={"guidance": "both", "start_deviation": 0.5}),
         TranslationRequest("/a folder/brain", steps=2000, samples=64, seed=2**63 - 1, device="mps"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from MedTranslateLib.bundles.parts import Scale, Side
 from MedTranslateLib.cli.main import main
 from MedTranslateLib.core.errors import OutputError
 from MedTranslateLib.core.volume import Volume
@@ -72,6 +73,40 @@ def test_rerun_gives_the_same_output_from_the_record_alone(tmp_path, head_file, 
     assert main(["rerun", str(out / "provenance.json"), "--out", str(again), "--no-views"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Run again. Largest difference to the first result: 0."
     assert (out / "translated.nrrd").read_bytes() == (again / "translated.nrrd").read_bytes()
+
+
+def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alone(
+    tmp_path, head_file, make_bundle, capsys, monkeypatch
+):
+    any_side = {"source": Side("ANY", "any contrast", Scale("relative", 0.5, 99.8)), "reversible": False}
+    grid = {"size_hw": (48, 48), "spacing_mm": 5.0}
+    options = {"channels": [16, 16], "steps": 2, "picture": True, "contrast": 1.0, "guidance": "picture"}
+    folder = make_bundle("zero", "midiffusion", options, **any_side, **grid)
+    monkeypatch.setenv("MEDTRANSLATE_BUNDLES", str(folder.parent))
+    told = ["translate", str(head_file), "--bundle", "zero", "--no-views", "--samples", "3"]
+    assert main([*told, "--out", str(tmp_path / "all")]) == 0
+    assert (
+        main([*told, "--out", str(tmp_path / "maps"), "--option", "guidance=both", "--option", "start_deviation=1.5"])
+        == 0
+    )
+    drawn, told_otherwise = read_result(tmp_path / "all"), read_result(tmp_path / "maps")
+    assert float(drawn.uncertainty.array_kji.max()) > 0
+    assert drawn.correspondence.origin.value == "identity"
+    assert drawn.provenance["run"]["method"] == {
+        "sampler": "dpm-solver++",
+        "start_deviation": 0.0,
+        "guidance": "picture",
+    }
+    assert told_otherwise.provenance["run"]["method"]["guidance"] == "both"
+    assert told_otherwise.provenance["run"]["method_options"] == {"guidance": "both", "start_deviation": 1.5}
+    assert main(["rerun", str(tmp_path / "maps/provenance.json"), "--out", str(tmp_path / "again"), "--no-views"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Run again. Largest difference to the first result: 0."
+    for wrong, words in (("channels=3", "cannot be chosen"), ("guidance=all", "unknown"), ("steps=2.5", "steps")):
+        assert main([*told, "--out", str(tmp_path / "no"), "--option", wrong]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "no").exists()
+    assert main([*told, "--out", str(tmp_path / "no"), "--option", "guidance"]) == 2
+    assert "expected NAME=VALUE" in capsys.readouterr().err
 
 
 def test_a_job_that_fails_takes_its_folder_back(tmp_path, head_file, make_bundle, capsys):
