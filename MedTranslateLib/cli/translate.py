@@ -74,12 +74,11 @@ def _option(text: str) -> tuple[str, str | float]:
     if not (name and mark and value):
         msg = f"expected NAME=VALUE, got {text!r}"
         raise argparse.ArgumentTypeError(msg)
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value
+    try:
+        number = float(value)
+    except ValueError:
+        return name, value
+    return name, int(number) if number.is_integer() else number
 
 
 def tell(done: FinishedJob) -> None:
