@@ -116,5 +116,5 @@ def _run_protocols(plan: EvaluationPlan, site: Site, out: Path) -> None:
 
 
 def _defined(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row in which what is not defined is null: JSON has no NaN."""
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+    """A row in which what is not defined is null: JSON has no NaN, and no infinity."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

@@ -68,12 +68,14 @@ def run_options(arguments: argparse.Namespace) -> dict[str, object]:
     return {**options, "method_options": dict(arguments.method_options)}
 
 
-def _option(text: str) -> tuple[str, str | float]:
-    """`NAME=VALUE`; a value that is a number becomes one."""
+def _option(text: str) -> tuple[str, str | float | bool]:
+    """`NAME=VALUE`; a value that is a number becomes one, `true` and `false` a switch."""
     name, mark, value = text.partition("=")
     if not (name and mark and value):
         msg = f"expected NAME=VALUE, got {text!r}"
         raise argparse.ArgumentTypeError(msg)
+    if value in ("true", "false"):
+        return name, value == "true"
     try:
         number = float(value)
     except ValueError:

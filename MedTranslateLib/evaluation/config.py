@@ -151,8 +151,8 @@ class ZeroShotComparison:
 
     def __post_init__(self) -> None:
         """Refuses a comparison with nothing, and counts that are none."""
-        if not self.starts or min(self.starts) <= 0:
-            msg = f"[[zero_shot]] needs starts above 0 for SDEdit, got {list(self.starts)}."
+        if not isinstance(self.starts, tuple) or not self.starts or min(self.starts) <= 0:
+            msg = f"[[zero_shot]] needs starts above 0 for SDEdit, got {self.starts!r}."
             raise ConfigError(msg)
         if min(self.samples, self.every) < 1 or self.clusters < 2 or self.steps < 0:
             msg = "[[zero_shot]] needs samples and every of 1 or more, clusters of 2 or more, steps of 0 or more."
@@ -265,6 +265,10 @@ def _recovery(table: Mapping[str, Any]) -> RecoveryCheck:
 def _zero_shot(table: Mapping[str, Any]) -> ZeroShotComparison:
     entries: dict[str, Any] = {name: _entries(table, name) for name in ("cases", "training")}
     if "tissues" in table:
-        groups = {name: tuple(values) for name, values in table["tissues"].get("groups", {}).items()}
+        groups = table["tissues"].get("groups") if isinstance(table["tissues"], dict) else None
+        if not isinstance(groups, dict) or not all(isinstance(values, list) for values in groups.values()):
+            msg = f"[zero_shot.tissues] needs labels and groups of label values, got {table['tissues']!r:.120}."
+            raise ConfigError(msg)
+        groups = {name: tuple(values) for name, values in groups.items()}
         entries["tissues"] = options_from(TissueTruth, {**table["tissues"], "groups": groups})
     return options_from(ZeroShotComparison, {**table, **entries})

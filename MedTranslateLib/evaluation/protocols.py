@@ -201,7 +201,8 @@ def _at_steps(bundle: LoadedBundle, cases: Sequence[TrainingCase], steps: int, e
     for seed, case in enumerate(cases):
         if case.source is None or case.target is None:
             continue
-        run = SliceRun(Direction.FORWARD, steps, 1, seed, case.slice_spacing_mm)
+        spacing = None if case.slice_spacing_mm is None else every * case.slice_spacing_mm
+        run = SliceRun(Direction.FORWARD, steps, 1, seed, spacing)
         started = time.perf_counter()
         made = translate_slices(case.source[::every], bundle, run, lambda _done, _total: None)
         seconds += time.perf_counter() - started

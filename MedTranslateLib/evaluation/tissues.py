@@ -1,84 +1,100 @@
-"""Intensity clusters and label maps in, how well a translation shows the true tissues out."""
+"""Images of one modality and label maps in, how well a translation shows the true tissues of the brain out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.evaluation.config import TissueTruth
-from MedTranslateLib.metrics.clusters import IntensityClusters
+from MedTranslateLib.imaging.resample import thin_out
 from MedTranslateLib.metrics.structure import score_overlap
-from MedTranslateLib.training.cases import Slices
+from MedTranslateLib.training.cases import Slices, case_geometry, read_raw_cases
 from MedTranslateLib.training.config import CaseLayout, DataEntry
-from MedTranslateLib.training.labelled import LabelledEntry, load_labelled
 
 Labels = npt.NDArray[np.intp]
 OTHER = 0
 """What belongs to no named tissue."""
-
-
-@dataclass(frozen=True)
-class TissueCase:
-    """Slices of the target modality, (N, H, W) in [-1, 1], and the number of the true tissue of each pixel."""
-
-    name: str
-    images: Slices
-    labels: Labels
+SHADES = 128
 
 
 @dataclass(frozen=True)
 class TissueClassifier:
-    """Tells tissues by intensity alone, as learnt from labelled images of the target modality.
+    """Tells the named tissues from each other by intensity alone, where there is one of them.
 
     Args:
-        clusters: The clusters.
-        tissue_of: (clusters,), number of the tissue that is most frequent in each.
+        tissue_of: (SHADES,), number of the tissue that is most frequent at each intensity of the training images.
         tissues: How many are named; their numbers begin with 1.
     """
 
-    clusters: IntensityClusters
     tissue_of: Labels
     tissues: int
 
     @classmethod
-    def fit(cls, clusters: IntensityClusters, cases: Sequence[TissueCase], tissues: int) -> TissueClassifier:
-        """Gives each cluster its most frequent tissue.
+    def fit(cls, images: Sequence[Slices], labels: Sequence[Labels], tissues: int) -> TissueClassifier:
+        """Counts the shades of each tissue.
+
+        Args:
+            images: Slices of the target modality, (N, H, W) in [0, 1], a stack a case.
+            labels: The number of the true tissue of each of their pixels.
+            tissues: How many there are.
 
         Raises:
-            ConfigError: If no cluster is mostly a named tissue: nothing could be measured.
+            ConfigError: If a tissue occurs nowhere.
         """
-        counts = np.zeros((len(clusters.centres), tissues + 1), np.intp)
-        for case in cases:
-            np.add.at(counts, (clusters.segment((case.images + 1) / 2), case.labels), 1)
-        tissue_of = counts.argmax(axis=1)
-        if not tissue_of.any():
-            msg = "None of the intensity clusters is mostly one of the named tissues; use more clusters."
+        counts = np.zeros((SHADES, tissues + 1), np.intp)
+        for stack, truth in zip(images, labels, strict=True):
+            np.add.at(counts, (_shade(stack), truth), 1)
+        if not counts[:, 1:].any(axis=0).all():
+            missing = 1 + int(np.flatnonzero(~counts[:, 1:].any(axis=0))[0])
+            msg = f"Tissue {missing} of [zero_shot.tissues] occurs in no training label map; check its values."
             raise ConfigError(msg)
-        return cls(clusters, tissue_of, tissues)
+        seen = np.flatnonzero(counts[:, 1:].any(axis=1))
+        nearest = seen[np.abs(np.arange(SHADES)[:, None] - seen).argmin(axis=1)]
+        return cls(1 + counts[nearest, 1:].argmax(axis=1), tissues)
 
     def dice(self, images: Slices, labels: Labels) -> float:
-        """Mean Dice with the true labels over the tissues that own a cluster; images in [0, 1]."""
-        found = self.tissue_of[self.clusters.segment(images)]
-        owned = [number for number in range(1, self.tissues + 1) if number in self.tissue_of]
-        return float(np.nanmean([score_overlap(found == number, labels == number).dice for number in owned]))
+        """Mean over the tissues of their Dice with the true labels, where there is one of them; images in [0, 1]."""
+        inside = labels != OTHER
+        if not inside.any():
+            return float("nan")
+        found, truth = self.tissue_of[_shade(images[inside])], labels[inside]
+        scores = [score_overlap(found == number, truth == number).dice for number in range(1, self.tissues + 1)]
+        return float(np.nanmean(scores))
 
 
-def load_tissues(entry: DataEntry, truth: TissueTruth, layout: CaseLayout, data_root: Path) -> list[TissueCase]:
-    """Images of the target modality with their tissues, on the bundle's grid, sorted by name."""
-    images = DataEntry(entry.kind, entry.folder, source=entry.target, target=truth.labels)
-    by_tissue = [
-        load_labelled(LabelledEntry(images, values, layout.target), layout.grid, data_root)
-        for values in truth.groups.values()
-    ]
-    cases = []
-    for same in zip(*by_tissue, strict=True):
-        labels = np.full(same[0].masks.shape, OTHER, np.intp)
-        for number, case in enumerate(same):
-            labels[case.masks] = number + 1
-        cases.append(TissueCase(same[0].name, same[0].images, labels))
-    return cases
+def load_tissues(entry: DataEntry, truth: TissueTruth, layout: CaseLayout, data_root: Path) -> list[Labels]:
+    """The tissues of each case of an entry, in the order and on the grid of `load_cases`.
+
+    Raises:
+        ConfigError: If a case has no label map.
+    """
+    labelled = replace(entry, source="", target=truth.labels, paired=False)
+    maps = {raw.name: raw.target for raw in read_raw_cases(labelled, data_root, layout.grid)}
+    found = []
+    for raw in sorted(read_raw_cases(entry, data_root, layout.grid), key=lambda case: case.name):
+        labels = maps.get(raw.name)
+        if labels is None:
+            msg = f"Case {raw.name} in {entry.folder} has no label map {truth.labels!r}."
+            raise ConfigError(msg)
+        found.append(_tissues(labels, case_geometry(raw, layout.grid), truth))
+    return found
+
+
+def _tissues(labels: Volume, geometry: Geometry | None, truth: TissueTruth) -> Labels:
+    numbers: Labels | None = None
+    for number, values in enumerate(truth.groups.values(), start=1):
+        share = labels.with_array(np.isin(labels.array_kji, values).astype(np.float32))
+        mask = (share.array_kji if geometry is None else thin_out(share, geometry, outside=0.0)) > 0.5
+        numbers = np.full(mask.shape, OTHER, np.intp) if numbers is None else numbers
+        numbers[mask] = number
+    return np.zeros(labels.array_kji.shape, np.intp) if numbers is None else numbers
+
+
+def _shade(images: Slices) -> Labels:
+    return np.clip(np.rint(images * (SHADES - 1)), 0, SHADES - 1).astype(np.intp)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +11,10 @@ from MedTranslateLib.evaluation.config import ZeroShotComparison
 from MedTranslateLib.evaluation.protocols import Figures, Site, layout_of, open_bundle
 from MedTranslateLib.evaluation.tissues import TissueClassifier, load_tissues
 from MedTranslateLib.evaluation.zero_shot import (
+    GUIDED,
+    MAPS_ALONE,
     Judge,
+    ZeroShotPair,
     margins,
     score_zero_shot,
     summarise_zero_shot,
@@ -37,42 +39,54 @@ def compare_zero_shot(plan: ZeroShotComparison, site: Site) -> Figures:
     if not bundle.method.learns_from_target_alone or "guidance" not in bundle.method.options_of_use:
         msg = f"[[zero_shot]] leaves guidance out to compare; {plan.bundle} ({bundle.manifest.method}) has none."
         raise ConfigError(msg)
+    steps = plan.steps or bundle.method.default_steps
+    if steps not in bundle.method.supported_steps:
+        msg = f"[[zero_shot]]: {steps} steps are not possible with {plan.bundle}."
+        raise ConfigError(msg)
     layout = layout_of(bundle)
-    cases = _thinned(load_cases(plan.cases, layout, site.data_root), plan.every)
+    pairs = _pairs(plan, layout, site)
     training = load_cases(plan.training, layout, site.data_root)
     targets = np.concatenate([case.target for case in training if case.target is not None])
-    judge = _judge(plan, targets, layout, site)
+    judge = _judge(plan, training, targets, layout, site)
     some = targets[:: max(1, len(targets) // SLICES_OF_TRAINING)]
-    named = ways_to_translate(bundle, plan.starts, some, plan.steps or bundle.method.default_steps, plan.samples)
+    named = ways_to_translate(bundle, plan.starts, some, steps, plan.samples)
     rows = []
-    for number, case in enumerate(cases):
-        for scored in score_zero_shot(case, named, judge, number):
+    for number, pair in enumerate(pairs):
+        for scored in score_zero_shot(pair, named, judge, number):
             rows.append(scored)
-            site.on_progress("zero-shot", len(rows), len(cases) * len(named))
+            site.on_progress("zero-shot", len(rows), len(pairs) * len(named))
     table = summarise_zero_shot(rows)
     title = f"Zero-shot with {plan.bundle} on {plan.cases[0].folder}, {plan.cases[0].source} -> {plan.cases[0].target}"
-    return Figures(title, [*table, {"label": "margin", **margins(table)}], zero_shot_text(table))
+    ahead = [{"label": f"margin of {label}", **margins(table, label)} for label in (GUIDED, MAPS_ALONE)]
+    return Figures(title, [*table, *ahead], zero_shot_text(table))
 
 
-def _thinned(cases: Sequence[TrainingCase], every: int) -> list[TrainingCase]:
-    thinned = [
-        replace(case, source=case.source[::every], target=case.target[::every])
-        for case in cases
-        if case.source is not None and case.target is not None and case.paired
-    ]
-    if not thinned:
+def _pairs(plan: ZeroShotComparison, layout: CaseLayout, site: Site) -> list[ZeroShotPair]:
+    """Every so many-th slice of the cases with both sides, without those whose target is blank."""
+    pairs = []
+    for entry in plan.cases:
+        cases = load_cases((entry,), layout, site.data_root)
+        truth = load_tissues(entry, plan.tissues, layout, site.data_root) if plan.tissues else [None] * len(cases)
+        for case, tissues in zip(cases, truth, strict=True):
+            if case.source is None or case.target is None or not case.paired:
+                continue
+            kept = [n for n in range(0, len(case.target), plan.every) if np.ptp(case.target[n]) > 0]
+            if kept:
+                pairs.append(
+                    ZeroShotPair(case.source[kept], case.target[kept], None if tissues is None else tissues[kept])
+                )
+    if not pairs:
         msg = "[[zero_shot]] needs cases with source and target of the same anatomy; there are none."
         raise ConfigError(msg)
-    return thinned
+    return pairs
 
 
-def _judge(plan: ZeroShotComparison, targets: Slices, layout: CaseLayout, site: Site) -> Judge:
+def _judge(
+    plan: ZeroShotComparison, training: Sequence[TrainingCase], targets: Slices, layout: CaseLayout, site: Site
+) -> Judge:
     clusters = IntensityClusters.fit((targets + 1) / 2, plan.clusters)
     if plan.tissues is None:
         return Judge(clusters)
-    training, held_out = (
-        [case for entry in entries for case in load_tissues(entry, plan.tissues, layout, site.data_root)]
-        for entries in (plan.training, plan.cases)
-    )
-    classifier = TissueClassifier.fit(clusters, training, len(plan.tissues.groups))
-    return Judge(clusters, classifier, {case.name: case.labels[:: plan.every] for case in held_out})
+    labels = [one for entry in plan.training for one in load_tissues(entry, plan.tissues, layout, site.data_root)]
+    images = [np.asarray((case.target + 1) / 2, np.float32) for case in training if case.target is not None]
+    return Judge(clusters, TissueClassifier.fit(images, labels, len(plan.tissues.groups)))

@@ -63,24 +63,24 @@ def _padded(image: Tensor, margin: int) -> Tensor:
 
 
 def _by_tiles(first: Tensor, second: Tensor, radius: int) -> Tensor:
-    """Bands of rows of one slice after the other; where gradients are asked for, a tile is computed again for them."""
+    """Some slices at a time, in bands of rows; where gradients are asked for, a tile is computed again for them."""
     height, width = (side - 6 * radius for side in first.shape[-2:])
     pixels = TILE_PIXELS_ON_CPU if first.device.type == "cpu" else TILE_PIXELS_ON_GPU
-    rows = max(1, min(height, pixels // width))
+    rows, together = max(1, min(height, pixels // width)), max(1, pixels // (height * width))
     again = torch.is_grad_enabled() and (first.requires_grad or second.requires_grad)
     slices = []
-    for one, other in zip(first, second, strict=True):
+    for one, other in zip(torch.split(first, together), torch.split(second, together), strict=True):
         bands = []
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
-            tile = one[top : bottom + 6 * radius], other[top : bottom + 8 * radius]
+            tile = one[:, top : bottom + 6 * radius], other[:, top : bottom + 8 * radius]
             bands.append(checkpoint(_tile, *tile, radius, use_reentrant=False) if again else _tile(*tile, radius))
-        slices.append(torch.cat(bands))
-    return torch.stack(slices)
+        slices.append(torch.cat(bands, dim=1))
+    return torch.cat(slices)
 
 
 def _tile(first: Tensor, second: Tensor, radius: int) -> Tensor:
-    """LMI of one tile, whose images carry a margin of 3 and 4 radii, in units of the bandwidth."""
+    """LMI of a tile (B, ., .), whose images carry a margin of 3 and 4 radii, in units of the bandwidth."""
     side = 2 * radius + 1
     ours, theirs = _kernels(first, radius), _kernels(second, radius)
     height, width = ours.shape[-2] - 2 * radius, ours.shape[-1] - 2 * radius
@@ -89,16 +89,16 @@ def _tile(first: Tensor, second: Tensor, radius: int) -> Tensor:
     best = torch.zeros(()).to(ours)
     for row, column in product(range(side), repeat=2):
         moved = theirs[..., row : row + ours.shape[-2], column : column + ours.shape[-1]]
-        share = _product_of_sums(ours * moved, radius) / their_sums[row : row + height, column : column + width]
+        share = _product_of_sums(ours * moved, radius) / their_sums[..., row : row + height, column : column + width]
         best = torch.maximum(best, share)
     samples = side**2
     return math.log(samples) + (best.log() - _product_of_sums(ours, radius).log()) / samples
 
 
 def _kernels(image: Tensor, radius: int) -> Tensor:
-    """Gaussian kernel values of each pixel with those around it, (4r + 1, 4r + 1, H - 4r, W - 4r)."""
+    """Gaussian kernel values of each pixel with those around it, (4r + 1, 4r + 1, B, H - 4r, W - 4r)."""
     side = 4 * radius + 1
-    around = image.unfold(0, side, 1).unfold(1, side, 1).permute(2, 3, 0, 1)
+    around = image.unfold(1, side, 1).unfold(2, side, 1).permute(3, 4, 0, 1, 2)
     return (around - around[2 * radius, 2 * radius]).square().mul(-0.5).exp()
 
 
@@ -111,5 +111,5 @@ def _product_of_sums(kernels: Tensor, radius: int) -> Tensor:
     result = torch.ones(()).to(sums)
     for row, column in product(range(side), repeat=2):
         top, left = 2 * radius - row, 2 * radius - column  # the box that starts at difference r - a belongs to sample a
-        result = result * sums[row, column, top : top + height, left : left + width]
+        result = result * sums[row, column, :, top : top + height, left : left + width]
     return result

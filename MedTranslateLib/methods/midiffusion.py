@@ -28,8 +28,8 @@ NOT_GIVEN = -1.0
 class Guidance(str, Enum):
     """What a translation follows; a network that learnt with some of it left out can do without.
 
-    `picture`: the source itself beside both maps, for networks that learnt with one (`picture = true`).
-    `both`: the paper, cross and self map. `self`: the self map alone. `none`: nothing.
+    `picture`: the source itself beside both kinds of maps, for networks that learnt with one (`picture = true`).
+    `both`: cross and self maps, as in the paper. `self`: the self maps alone. `none`: nothing.
     """
 
     PICTURE = "picture"
@@ -74,16 +74,29 @@ class MIDiffusionOptions(ScoreOptions):
         if not self.bandwidths or min(self.bandwidths) <= 0 or self.radius not in (1, 2):
             msg = f"bandwidths must be above 0 and radius 1 or 2, got {list(self.bandwidths)} and {self.radius}."
             raise ConfigError(msg)
-        shares = (self.leave_out, self.leave_out_cross, self.leave_out_picture)
+        shares = (self.leave_out, self.leave_out_cross, self.leave_out_picture if self.picture else 0.0)
         if min(shares) < 0 or sum(shares) > 1:
             msg = f"leave_out, leave_out_cross and leave_out_picture are shares of one whole, got {shares}."
             raise ConfigError(msg)
-        if self.guidance == Guidance.PICTURE and not self.picture:
-            msg = "guidance = 'picture' needs a network with a channel for it (picture = true)."
+        if Guidance(self.guidance) not in self.learnt_guidance():
+            names = ", ".join(guidance.value for guidance in self.learnt_guidance())
+            msg = (
+                f"guidance = {self.guidance!r} is not what this network learns; with its channels and shares: {names}."
+            )
             raise ConfigError(msg)
         if self.picture and self.contrast < 1:
             msg = f"picture = true needs contrast = 1, got {self.contrast}: the network would learn to copy its input."
             raise ConfigError(msg)
+
+    def learnt_guidance(self) -> tuple[Guidance, ...]:
+        """What a network with these options can follow, because training showed it slices with just that."""
+        learnt = {
+            Guidance.PICTURE: self.picture,
+            Guidance.BOTH: not self.picture or self.leave_out_picture > 0,
+            Guidance.SELF: self.leave_out_cross > 0,
+            Guidance.NONE: self.leave_out > 0,
+        }
+        return tuple(guidance for guidance, shown in learnt.items() if shown)
 
 
 class MIDiffusion(ScoreMethod):

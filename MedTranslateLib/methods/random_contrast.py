@@ -21,7 +21,8 @@ AIR = 0.06
 CELLS, STEEP = 4, 3.0
 """Coarseness of the map that chooses between two curves, and how abruptly it does."""
 SHADING, NOISE, STRUCTURE = 0.25, 0.025, 0.3
-"""Largest logarithm of a receive field, deviation of noise, and step of an added structure, in images of [0, 1]."""
+"""Standard deviation of the logarithm of a receive field, largest deviation of noise, and largest height of one step
+of an added structure (which seldom has more than two), for images in [0, 1]."""
 
 
 @dataclass(frozen=True)

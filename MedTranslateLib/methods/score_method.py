@@ -72,9 +72,9 @@ class ScoreOptions:
         if not 0 < self.smallest_deviation < self.typical_deviation < self.largest_deviation or self.spread <= 0:
             msg = "Deviations must rise from smallest over typical to largest, all above 0, and spread be above 0."
             raise ConfigError(msg)
-        if not (self.start_deviation == 0 or self.smallest_deviation <= self.start_deviation <= self.largest_deviation):
+        if not (self.start_deviation == 0 or self.smallest_deviation < self.start_deviation <= self.largest_deviation):
             msg = (
-                f"start_deviation must be 0 or {self.smallest_deviation} to {self.largest_deviation}, "
+                f"start_deviation must be 0, or above {self.smallest_deviation} and at most {self.largest_deviation}, "
                 f"got {self.start_deviation}."
             )
             raise ConfigError(msg)

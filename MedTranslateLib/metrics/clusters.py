@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 
+from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.metrics.structure import score_overlap
 
 FloatArray = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.intp]
 MOST_PIXELS = 200_000
-"""Pixels the clusters are fitted on, evenly taken."""
+"""Pixels the clusters are fitted on, taken at random."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,20 @@ class IntensityClusters:
 
     @classmethod
     def fit(cls, images: FloatArray, clusters: int) -> IntensityClusters:
-        """K-means (scipy) on the intensities of `images`, any shape, from evenly spaced first centres.
+        """K-means (scipy) on the intensities of `images`, any shape, from k-means++ centres of a fixed seed.
 
         Raises:
-            ValueError: If the images hold fewer different intensities than clusters.
+            ConfigError: If the images hold fewer different intensities than clusters.
         """
+        chance = np.random.default_rng(0)
         values = np.asarray(images, np.float64).ravel()
-        values = values[:: max(1, values.size // MOST_PIXELS)]
-        first = np.linspace(values.min(), values.max(), clusters)[:, None]
-        centres, _ = kmeans2(values[:, None], first, iter=50, minit="matrix", missing="raise")
+        if values.size > MOST_PIXELS:
+            values = values[chance.integers(values.size, size=MOST_PIXELS)]
+        different = len(np.unique(values))
+        if different < clusters:
+            msg = f"{clusters} clusters need as many different intensities, the images hold {different}."
+            raise ConfigError(msg)
+        centres, _ = kmeans2(values[:, None], clusters, iter=100, minit="++", missing="warn", seed=chance)
         return cls(np.sort(centres[:, 0]))
 
     def segment(self, images: FloatArray) -> Labels:

@@ -103,7 +103,7 @@ def measured_high_value(entries: tuple[DataEntry, ...], layout: CaseLayout, data
     scale: IntensityScale = getattr(layout, side)
     values = []
     for entry in entries:
-        if not entry.stored_range:
+        if not entry.stored_range or side not in entry.stored_sides:
             continue
         low, high = entry.stored_range
         for raw in read_raw_cases(entry, data_root, layout.grid):
@@ -115,17 +115,10 @@ def measured_high_value(entries: tuple[DataEntry, ...], layout: CaseLayout, data
 
 
 def _prepare(raw: RawCase, entry: DataEntry, layout: CaseLayout) -> TrainingCase:
-    reference = raw.source or raw.target
-    if reference is None:
-        msg = f"Case {raw.name} has neither source nor target images."
-        raise ConfigError(msg)
-    geometry = None
-    if not raw.on_grid:
-        centre = grid_centre_ijk(reference, layout.grid, foreground_threshold(reference))
-        geometry = network_geometry(reference.geometry, layout.grid, centre)
+    geometry = case_geometry(raw, layout.grid)
     sides = [
-        None if volume is None else _slices(volume, intensities_of(volume, entry, scale), geometry)
-        for volume, scale in ((raw.source, layout.source), (raw.target, layout.target))
+        None if volume is None else _slices(volume, intensities_of(volume, entry, scale, side), geometry)
+        for volume, scale, side in ((raw.source, layout.source, "source"), (raw.target, layout.target, "target"))
     ]
     both = sides[0] is not None and sides[1] is not None
     known = entry.kind == "volumes" and geometry is not None and geometry.size_ijk[2] > 1
@@ -133,9 +126,25 @@ def _prepare(raw: RawCase, entry: DataEntry, layout: CaseLayout) -> TrainingCase
     return TrainingCase(raw.name, sides[0], sides[1], entry.paired and both, entry.repeat, spacing)
 
 
-def intensities_of(volume: Volume, entry: DataEntry, scale: IntensityScale) -> IntensityRange:
+def case_geometry(raw: RawCase, grid: SliceGrid) -> Geometry | None:
+    """The grid both sides of a case are brought to, centred by its source where it has one; None: as they are.
+
+    Raises:
+        ConfigError: If the case has no image.
+    """
+    reference = raw.source or raw.target
+    if reference is None:
+        msg = f"Case {raw.name} has neither source nor target images."
+        raise ConfigError(msg)
+    if raw.on_grid:
+        return None
+    centre = grid_centre_ijk(reference, grid, foreground_threshold(reference))
+    return network_geometry(reference.geometry, grid, centre)
+
+
+def intensities_of(volume: Volume, entry: DataEntry, scale: IntensityScale, side: str) -> IntensityRange:
     """The intensities that become -1 and 1: the entry's stored range, or the scale measured on this image."""
-    if entry.stored_range:
+    if entry.stored_range and side in entry.stored_sides:
         return IntensityRange(entry.stored_range[0], entry.stored_range[1])
     return measure(volume.array_kji, scale, foreground_threshold(volume))
 

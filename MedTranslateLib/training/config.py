@@ -38,6 +38,7 @@ class DataEntry:
         transpose: png-pairs: swap rows and columns to reach display order.
         flip_rows: png-pairs: then turn the rows upside down.
         stored_range: The stored values that are 0 and 1; empty: measured per case by the modality's scale.
+        stored_sides: The sides that `stored_range` holds for; an unseen source is measured, as it will be in use.
         repeat: How often each slice stands in the pool that batches are drawn from.
     """
 
@@ -52,6 +53,7 @@ class DataEntry:
     transpose: bool = False
     flip_rows: bool = False
     stored_range: tuple[float, ...] = ()
+    stored_sides: tuple[str, ...] = ("source", "target")
     repeat: int = 1
 
     def __post_init__(self) -> None:
@@ -64,6 +66,9 @@ class DataEntry:
             raise ConfigError(msg)
         if self.repeat < 1:
             msg = f"data.repeat must be at least 1, got {self.repeat}."
+            raise ConfigError(msg)
+        if not set(self.stored_sides) <= {"source", "target"}:
+            msg = f"data.stored_sides may name source and target, got {list(self.stored_sides)}."
             raise ConfigError(msg)
         if len(self.stored_range) not in (0, 2):
             msg = f"data.stored_range needs two numbers, got {list(self.stored_range)}."

@@ -74,7 +74,7 @@ def _prepared(raw: RawCase, entry: LabelledEntry, grid: SliceGrid) -> LabelledCa
         raise ConfigError(msg)
     threshold = foreground_threshold(image)
     geometry = network_geometry(image.geometry, grid, grid_centre_ijk(image, grid, threshold))
-    intensities = intensities_of(image, entry.images, entry.scale)
+    intensities = intensities_of(image, entry.images, entry.scale, "source")
     slices = intensities.normalise(thin_out(image, geometry, outside=intensities.low))
     structure = labels.with_array(np.isin(labels.array_kji, entry.label).astype(np.float32))
     masks = thin_out(structure, geometry, outside=0.0) > 0.5

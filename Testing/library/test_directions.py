@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from MedTranslateLib.bundles.card import card_text
 from MedTranslateLib.bundles.directions import Direction, directions
 from MedTranslateLib.bundles.entries import BrokenBundle, Bundle, BundleOrigin
 from MedTranslateLib.bundles.manifest import Manifest, MetricRow, Metrics, Scale, Side
@@ -62,3 +63,4 @@ def test_a_bundle_for_any_contrast_says_so(card) -> None:
     direction = Direction(card(source=Side("ANY", "any contrast", MR.scale), target=CT, method="midiffusion"), False)
     assert direction.label == "any contrast → CT, brain (MIDiffusion)"
     assert direction.needs == "a volume in any contrast of the brain, axial slices 0.5 to 8 mm apart"
+    assert "any source contrast of this anatomy" in card_text(direction.manifest)

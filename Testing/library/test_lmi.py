@@ -72,6 +72,9 @@ def test_tiles_have_no_seams(monkeypatch):
     whole = local_mutual_information(first[None], second[None])
     monkeypatch.setattr(lmi, "TILE_PIXELS_ON_CPU", 3 * 17)
     torch.testing.assert_close(local_mutual_information(first[None], second[None]), whole, rtol=0, atol=1e-14)
+    monkeypatch.setattr(lmi, "TILE_PIXELS_ON_CPU", 2 * 23 * 17)  # two slices at a time
+    several = local_mutual_information(first.expand(5, -1, -1)[:, None], second.expand(5, -1, -1)[:, None])
+    torch.testing.assert_close(several, whole.expand(5, -1, -1, -1), rtol=0, atol=1e-14)
 
 
 def test_a_slice_has_the_same_map_in_any_batch():
@@ -187,7 +190,7 @@ def test_the_benchmark_ends_with_its_figures_as_json():
     figures = json.loads(done.stdout.splitlines()[-1])
     assert set(figures) == {"ratio", "correlation"}
     assert figures["correlation"] >= 0.97
-    assert figures["ratio"] > 20  # over 100 on a quiet machine
+    assert figures["ratio"] >= 100
 
 
 def head_slices(count: int) -> Tensor:

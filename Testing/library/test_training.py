@@ -200,6 +200,19 @@ def test_midiffusion_measures_its_data_trains_resumes_and_is_exported_as_a_one_w
     assert {row.label for row in rows} == {"toy", "source as it is", "histogram matching"}  # nothing to regress on
 
 
+def test_a_stored_range_may_hold_for_one_side(data_root):
+    entry = {"kind": "npz", "folder": "data", "source": "a", "target": "b", "stored_range": [0, 400]}
+    both, target_alone = (
+        load_cases(config(data=[{**entry, **more}]).data, config().layout, data_root)[0]
+        for more in ({}, {"stored_sides": ["target"]})
+    )
+    assert float(both.source.max()) < 0.01  # 199 of 400
+    assert float(target_alone.source.max()) == 1.0  # measured
+    np.testing.assert_array_equal(both.target, target_alone.target)
+    with pytest.raises(ConfigError, match="stored_sides"):
+        config(data=[{**entry, "stored_sides": ["left"]}])
+
+
 def test_stacks_with_a_stated_pixel_size_are_brought_to_the_grid(tmp_path):
     (tmp_path / "data").mkdir()
     stack = np.zeros((2, 32, 48), np.uint8)

@@ -14,11 +14,13 @@ from MedTranslateLib.bundles.parts import Scale, Side
 from MedTranslateLib.cli.main import main
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.evaluation.config import TissueTruth, read_plan
-from MedTranslateLib.evaluation.tissues import TissueCase, TissueClassifier, load_tissues
+from MedTranslateLib.evaluation.tissues import TissueClassifier, load_tissues
 from MedTranslateLib.evaluation.zero_shot import (
     GUIDED,
+    MAPS_ALONE,
     SDEDIT,
     Judge,
+    ZeroShotPair,
     ZeroShotScore,
     margins,
     score_zero_shot,
@@ -31,7 +33,7 @@ from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind
 from MedTranslateLib.inference.weights import load_bundle, with_options
 from MedTranslateLib.metrics.clusters import IntensityClusters, cluster_dice
 from MedTranslateLib.metrics.intensity import mutual_information
-from MedTranslateLib.training.cases import TrainingCase
+from MedTranslateLib.training.cases import load_cases
 from MedTranslateLib.training.config import CaseLayout, DataEntry
 
 CPU = torch.device("cpu")
@@ -88,41 +90,54 @@ def test_mutual_information_is_the_entropy_of_an_image_with_itself_and_nothing_b
     assert mutual_information(image, np.tile([0.2, 0.8], 128)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_cluster_is_the_tissue_most_of_it_is(tmp_path):
-    images = rings(4)
-    labels = np.select([images > 0.8, images > 0.4], [1, 2], 0)
-    case = TissueCase("one", images * 2 - 1, labels)
-    clusters = IntensityClusters.fit(images, 4)
-    classifier = TissueClassifier.fit(clusters, [case], 2)
-    assert classifier.tissue_of.tolist() == [0, 0, 2, 1]
-    assert classifier.dice(images, labels) == 1.0
-    half = labels.copy()
-    half[:2] = 0
-    kept = [(labels[2:] == n).sum() / (labels == n).sum() for n in (1, 2)]
-    assert classifier.dice(images, half) == pytest.approx(np.mean([2 * share / (1 + share) for share in kept]))
-    with pytest.raises(ConfigError, match="more clusters"):
-        TissueClassifier.fit(clusters, [TissueCase("none", images * 2 - 1, labels * 0)], 2)
+def test_clusters_are_found_though_a_level_in_between_is_empty_and_too_few_levels_are_refused():
+    """Evenly spaced first centres would leave one of five clusters empty here."""
+    clusters = IntensityClusters.fit(rings(3) + 0.02 * (rings(3) > 0.8) * np.arange(48), 5)
+    assert len(set(clusters.centres)) == 5
+    with pytest.raises(ConfigError, match="as many different"):
+        IntensityClusters.fit(np.full((2, 8, 8), 0.5), 3)
 
 
-def test_tissues_are_read_from_label_maps_beside_the_images(tmp_path):
+def test_a_shade_is_the_tissue_that_is_most_frequent_there():
+    images = np.array([[[0.2, 0.2, 0.2, 0.8, 0.8, 0.0]]], np.float32)
+    labels = np.array([[[1, 1, 2, 2, 2, 0]]])
+    classifier = TissueClassifier.fit([images], [labels], 2)
+    # found within the five labelled pixels: 1 1 1 2 2
+    assert classifier.dice(images, labels) == pytest.approx((4 / 5 + 4 / 5) / 2)
+    assert classifier.dice(np.where(images == 0, 1, images), labels) == classifier.dice(
+        images, labels
+    )  # air is not asked
+    assert classifier.dice(images + 0.05, labels) == classifier.dice(images, labels)  # unseen shades: the nearest
+    assert np.isnan(classifier.dice(images, labels * 0))
+    with pytest.raises(ConfigError, match=r"Tissue 3 .* occurs in no"):
+        TissueClassifier.fit([images], [labels], 3)
+
+
+def test_tissues_lie_on_the_grid_of_the_case_which_its_source_centres(tmp_path):
+    """The source shows more on the right than the target does; both, and the labels, are cut about its middle."""
     (tmp_path / "heads" / "p1").mkdir(parents=True)
-    image, labels = np.zeros((2, 32, 32), np.float32), np.zeros((2, 32, 32), np.uint8)
-    image[:, 8:24, 8:24], labels[:, 8:24, 8:16], labels[0, 8:24, 16:24] = 100.0, 41, 2
-    for name, array in (("t1.nii.gz", image), ("labels.nii.gz", labels)):
+    source, target, labels = np.zeros((2, 40, 60), np.float32), np.zeros((2, 40, 60), np.float32), np.zeros((2, 40, 60))
+    source[:, 8:32, 8:50], target[:, 8:32, 8:30] = 100.0, 80.0
+    labels[:, 8:32, 8:20], labels[0, 8:32, 20:30] = 41, 2
+    for name, array in (("t2.nii.gz", source), ("t1.nii.gz", target), ("labels.nii.gz", labels.astype(np.uint8))):
         sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "heads" / "p1" / name))
     scale = IntensityScale(ScaleKind.RELATIVE, 0.5, 99.8)
-    layout = CaseLayout(SliceGrid(Plane.AXIAL, 1.0, (32, 32)), scale, scale)
+    layout = CaseLayout(SliceGrid(Plane.AXIAL, 1.0, (32, 48)), scale, scale)
     entry = DataEntry("volumes", "heads", source="t2.nii.gz", target="t1.nii.gz")
-    (case,) = load_tissues(entry, TissueTruth("labels.nii.gz", {"left": (2,), "right": (41, 42)}), layout, tmp_path)
-    assert np.bincount(case.labels.ravel(), minlength=3).tolist() == [2 * 1024 - 384, 128, 256]
+    truth = TissueTruth("labels.nii.gz", {"left": (2,), "right": (41, 42)})
+    (tissues,), (case,) = load_tissues(entry, truth, layout, tmp_path), load_cases((entry,), layout, tmp_path)
+    np.testing.assert_array_equal(tissues[0] > 0, case.target[0] > 0)
+    assert np.bincount(tissues.ravel(), minlength=3).tolist()[1:] == [24 * 10, 2 * 24 * 12]
+    with pytest.raises(ConfigError, match=r"p1 .* has no label map"):
+        load_tissues(entry, TissueTruth("none.nii.gz", {"left": (2,)}), layout, tmp_path)
 
 
 def test_every_way_is_scored_and_the_source_is_scored_by_itself(bundle_folder):
     bundle = load_bundle(bundle_folder, CPU)
     target = rings(2)
-    case = TrainingCase("p", (1 - target) * (target > 0) * 2 - 1, target * 2 - 1, paired=True)
-    ways = ways_to_translate(bundle, (0.2, 0.8), case.target, 2, 1)
-    rows = list(score_zero_shot(case, ways, Judge(IntensityClusters.fit(target, 4)), 0))
+    pair = ZeroShotPair((1 - target) * (target > 0) * 2 - 1, target * 2 - 1)
+    ways = ways_to_translate(bundle, (0.2, 0.8), pair.target, 2, 1)
+    rows = list(score_zero_shot(pair, ways, Judge(IntensityClusters.fit(target, 4)), 0))
     assert [name for name, _ in rows] == [
         "source as it is",
         "histogram of the training target",
@@ -146,10 +161,12 @@ def test_sdedit_may_choose_its_best_start_for_each_figure():
         (f"{SDEDIT} 0.1", score(ssim=0.6, psnr_db=18, dice=0.5)),
         (f"{SDEDIT} 0.4", score(ssim=0.5, psnr_db=19, dice=0.65)),
         (GUIDED, score(ssim=0.8, psnr_db=22, dice=0.8)),
+        (MAPS_ALONE, score(ssim=0.55, psnr_db=19, dice=0.5)),
     ]
     table = summarise_zero_shot(rows)
-    assert [row["cases"] for row in table] == [2, 1, 1]
+    assert [row["cases"] for row in table] == [2, 1, 1, 1]
     assert margins(table) == pytest.approx({"ssim": 0.75 - 0.6, "psnr_db": 21 - 19, "dice": 0.7 - 0.65})
+    assert margins(table, MAPS_ALONE)["ssim"] == pytest.approx(-0.05)
     assert "psnr_db +2.000" in zero_shot_text(table)
 
 
@@ -209,12 +226,17 @@ def test_the_command_writes_the_table_and_a_schedule_of_another_sampler(tmp_path
     plan.write_text(TABLE.format(bundle=bundle_folder.as_posix()), encoding="utf-8")
     assert main(["evaluate", str(plan), "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     rows = json.loads((tmp_path / "out/zero_shot.json").read_text())["tables"][0]["rows"]
-    assert [row["label"] for row in rows][-2:] == ["SDEdit 0.5", "margin"]
+    assert [row["label"] for row in rows][-3:] == [
+        "SDEdit 0.5",
+        "margin of this bundle",
+        "margin of both LMI maps, from noise",
+    ]
+    assert rows[0]["cases"] == 1
     assert rows[0]["dice_tissue"] is None
     schedule = json.loads((tmp_path / "out/schedule.json").read_text())["tables"][0]
     assert [row["steps"] for row in schedule["rows"]] == [2, 3]
     assert "sampler euler-maruyama" in schedule["title"]
-    assert "guidance against SDEdit" in capsys.readouterr().out
+    assert "this bundle against SDEdit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -223,6 +245,9 @@ def test_the_command_writes_the_table_and_a_schedule_of_another_sampler(tmp_path
         (("starts = [0.5]", "starts = []"), "starts above 0"),
         (("clusters = 4", "clusters = 1"), "clusters of 2"),
         (("clusters = 4", "clusters = 4\ntissues = { labels = 'l' }"), "groups of label values"),
+        (("clusters = 4", "tissues = 'labels'"), "groups of label values"),
+        (("clusters = 4", "tissues = { labels = 'l', groups = { white = 2 } }"), "groups of label values"),
+        (("starts = [0.5]", "starts = 0.5"), "starts above 0"),
         (("every = 3", "every = 0"), "every of 1 or more"),
     ],
 )

@@ -101,7 +101,12 @@ def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alo
     assert told_otherwise.provenance["run"]["method_options"] == {"guidance": "both", "start_deviation": 1.5}
     assert main(["rerun", str(tmp_path / "maps/provenance.json"), "--out", str(tmp_path / "again"), "--no-views"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Run again. Largest difference to the first result: 0."
-    for wrong, words in (("channels=3", "cannot be chosen"), ("guidance=all", "unknown"), ("steps=2.5", "steps")):
+    for wrong, words in (
+        ("channels=3", "cannot be chosen"),
+        ("guidance=all", "unknown"),
+        ("steps=2.5", "steps must be int"),
+        ("start_deviation=true", "must be float"),
+    ):
         assert main([*told, "--out", str(tmp_path / "no"), "--option", wrong]) == 2
         assert words in capsys.readouterr().err
         assert not (tmp_path / "no").exists()
