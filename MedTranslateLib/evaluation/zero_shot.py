@@ -24,7 +24,8 @@ from MedTranslateLib.metrics.clusters import IntensityClusters, cluster_dice
 from MedTranslateLib.metrics.intensity import mutual_information, score_slice
 from MedTranslateLib.training.cases import Slices
 
-GUIDED, MAPS_ALONE, SELF_ALONE, UNGUIDED = "this bundle", "both LMI maps, from noise", "self map alone", "unguided"
+GUIDED, DRAWN, MAPS_ALONE = "this bundle", "this bundle, drawn from noise", "both LMI maps, from noise"
+SELF_ALONE, UNGUIDED = "self map alone, from noise", "unguided"
 SDEDIT = "SDEdit"
 AS_IT_IS, MATCHED = "source as it is", "histogram of the training target"
 Translate = Callable[[Slices, int], Slices]
@@ -102,13 +103,17 @@ def ways_to_translate(
         AS_IT_IS: lambda slices, _seed: slices,
         MATCHED: lambda slices, _seed: match_histograms(slices, some_targets).astype(np.float32),
     }
+    from_noise = {"start_deviation": 0.0, "temperature": 1.0}
     variants: dict[str, Mapping[str, Any]] = {
         GUIDED: {},
-        MAPS_ALONE: {"guidance": "both", "start_deviation": 0.0},
-        SELF_ALONE: {"guidance": "self", "start_deviation": 0.0},
-        UNGUIDED: {"guidance": "none", "start_deviation": 0.0},
+        DRAWN: from_noise,
+        MAPS_ALONE: {**from_noise, "guidance": "both"},
+        SELF_ALONE: {**from_noise, "guidance": "self"},
+        UNGUIDED: {**from_noise, "guidance": "none"},
     }
-    variants |= {f"{SDEDIT} {start:g}": {"guidance": "none", "start_deviation": start} for start in starts}
+    variants |= {
+        f"{SDEDIT} {start:g}": {"guidance": "none", "start_deviation": start, "temperature": 1.0} for start in starts
+    }
     for name, options in variants.items():
         named[name] = _translator(with_options(bundle, options), steps, samples)
     return named

@@ -102,7 +102,7 @@ class MIDiffusionOptions(ScoreOptions):
 class MIDiffusion(ScoreMethod):
     """Zero-shot translation to one modality, from whatever shows the same anatomy."""
 
-    options_of_use = frozenset({"steps", "sampler", "start_deviation", "guidance"})
+    options_of_use = frozenset({"steps", "sampler", "start_deviation", "temperature", "guidance"})
     options: MIDiffusionOptions
 
     def __init__(self, options: MIDiffusionOptions) -> None:

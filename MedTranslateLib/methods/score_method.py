@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,6 +44,8 @@ class ScoreOptions:
         sampler: See `ScoreSampler`.
         start_deviation: Standard deviation, in [-1, 1], of the noise that the source is given where a chain starts; 0
             starts from noise alone.
+        temperature: Standard deviation of the noise that is really drawn, as a share of the one the network is told. 1
+            samples what was learnt; less stays closer to the mean, with smaller differences between samples.
         typical_deviation, spread: Noise levels in training are log-normal about the first, the second is the standard
             deviation of the logarithm (EDM, Table 1).
         smallest_deviation, largest_deviation: See `NoiseRange`.
@@ -53,6 +55,7 @@ class ScoreOptions:
     steps: int = 20
     sampler: str = ScoreSampler.DPM_SOLVER.value
     start_deviation: float = 0.0
+    temperature: float = 1.0
     typical_deviation: float = 0.3
     spread: float = 1.4
     smallest_deviation: float = 0.01
@@ -77,6 +80,9 @@ class ScoreOptions:
                 f"start_deviation must be 0, or above {self.smallest_deviation} and at most {self.largest_deviation}, "
                 f"got {self.start_deviation}."
             )
+            raise ConfigError(msg)
+        if not 0 <= self.temperature <= 1:
+            msg = f"temperature must be 0 to 1, got {self.temperature}."
             raise ConfigError(msg)
         if not self.channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in self.channels):
             msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(self.channels)}."
@@ -129,7 +135,7 @@ class ScoreMethod(Method):
     @property
     def facts(self) -> Mapping[str, Any]:
         """How the steps are drawn and where they start."""
-        return {"sampler": self.options.sampler, "start_deviation": self.options.start_deviation}
+        return {name: getattr(self.options, name) for name in ("sampler", "start_deviation", "temperature")}
 
     @property
     def loss_terms(self) -> Mapping[str, float]:
@@ -141,9 +147,10 @@ class ScoreMethod(Method):
         self, source: SliceBatch, direction: Direction, steps: int, noise: SliceNoise, on_step: OnStep
     ) -> Tensor:
         """Walks from noise, or from the noised source, to a slice of the target, under the source's maps."""
+        drawn = replace(noise, scale=self.options.temperature)
         chain = self.range.chain(steps, self.options.start_deviation or None)
         middle = source.images if self.options.start_deviation else self.mean.expand_as(source.images)
-        start = middle + chain[0] * noise.draw(middle)
+        start = middle + chain[0] * drawn.draw(middle)
         maps = self.maps_of_source(source.images)
 
         def denoise(image: Tensor, sigma: float, number: int) -> Tensor:
@@ -154,7 +161,7 @@ class ScoreMethod(Method):
             on_step(number + 1, steps)
             return clean
 
-        image = sample(start, chain, denoise, ScoreSampler(self.options.sampler), noise)
+        image = sample(start, chain, denoise, ScoreSampler(self.options.sampler), drawn)
         # where nothing is seen, nothing is invented
         return torch.where(shows_nothing(source.images).view(-1, 1, 1, 1), -1.0, image)
 

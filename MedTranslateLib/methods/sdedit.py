@@ -35,7 +35,7 @@ class SdEditOptions(ScoreOptions):
 class SdEdit(ScoreMethod):
     """Translation by noising and denoising."""
 
-    options_of_use = frozenset({"steps", "sampler", "start_deviation"})
+    options_of_use = frozenset({"steps", "sampler", "start_deviation", "temperature"})
 
     def __init__(self, options: SdEditOptions) -> None:
         super().__init__(options, maps=0)

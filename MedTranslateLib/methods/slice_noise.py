@@ -19,16 +19,18 @@ class SliceNoise:
     Args:
         generator: Source of chance; batches of one volume start from equal states.
         angles: (B,) in radians, the place of each slice along the stack.
+        scale: Standard deviation of what is drawn.
     """
 
     generator: torch.Generator
     angles: Tensor
+    scale: float = 1.0
 
     def draw(self, like: Tensor) -> Tensor:
-        """Noise of the shape, type and device of `like`, (B, C, H, W)."""
+        """Normal noise of the shape, type and device of `like`, (B, C, H, W)."""
         first, second = torch.randn(2, *like.shape[1:], generator=self.generator)
         angles = self.angles.view(-1, 1, 1, 1)
-        return (angles.cos() * first + angles.sin() * second).to(like)
+        return (self.scale * (angles.cos() * first + angles.sin() * second)).to(like)
 
     @classmethod
     def alike(cls, generator: torch.Generator, count: int) -> SliceNoise:

@@ -118,6 +118,16 @@ def test_the_solver_is_of_second_order():
     assert errors[1] < errors[0] / 3  # four in the limit, two for a solver of first order
 
 
+@pytest.mark.parametrize("sampler", [sampler.value for sampler in SAMPLERS])
+def test_a_lower_temperature_draws_closer_to_the_mean_and_none_is_certain(sampler):
+    images, spreads = head(1, 48), []
+    for temperature in (1.0, 0.5, 0.0):
+        method = midiffusion(sampler=sampler, temperature=temperature)
+        made = torch.stack([walked(method, images, steps=6, seed=seed) for seed in range(8)])
+        spreads.append(float(made.std(dim=0).mean()))
+    assert spreads[0] > spreads[1] > spreads[2] == 0
+
+
 def test_one_step_of_euler_maruyama_is_algorithm_1_as_printed():
     image, clean = torch.full((1, 1, 4, 4), 2.0), torch.full((1, 1, 4, 4), 0.5)
     drawn = SliceNoise.alike(chance(7), 1).draw(image)
@@ -285,6 +295,7 @@ def test_added_structure_lies_in_the_body_alone():
         ("midiffusion", {"radius": 4}, "radius"),
         ("midiffusion", {"leave_out": 0.9, "leave_out_cross": 0.2}, "leave_out"),
         ("midiffusion", {"contrast": 1.5}, "shares"),
+        ("midiffusion", {"temperature": 2.0}, "temperature"),
         ("midiffusion", {"channels": [20]}, "multiples"),
         ("midiffusion", {"smallest_deviation": 1.0}, "rise"),
         ("midiffusion", {"start_deviation": 100.0}, "start_deviation"),

@@ -95,6 +95,7 @@ def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alo
     assert drawn.provenance["run"]["method"] == {
         "sampler": "dpm-solver++",
         "start_deviation": 0.0,
+        "temperature": 1.0,
         "guidance": "picture",
     }
     assert told_otherwise.provenance["run"]["method"]["guidance"] == "both"

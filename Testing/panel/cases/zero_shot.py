@@ -34,6 +34,6 @@ def check_any_contrast_becomes_ct_with_its_uncertainty(side) -> None:
     assert run.nodes.uncertainty is not None
     assert run.nodes.output.GetAttribute("MedTranslate.correspondence") == "identity"
     point = trace.hover(side, "Red+", 25, -40)
-    assert side.child("stateValue").text == "traced"
+    assert side.child("stateValue").text == "same grid, no deformation"
     assert np.allclose(panels.trace.reading.source_ras, point, atol=2.5)
     side.picture("zero-shot-hover")
