@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from MedTranslateLib.bundles.manifest import Metrics
+from MedTranslateLib.bundles.parts import ANY_MODALITY
 from MedTranslateLib.evaluation.paired import DEFINITION, evaluate_pairs
 from MedTranslateLib.evaluation.tables import as_text, metric_rows, summarise
 from MedTranslateLib.inference.devices import choose_device
@@ -69,4 +70,7 @@ def _measure(
         rows = evaluate_pairs(bundle, validation, training, show)
     summary = summarise(rows)
     sys.stdout.write(as_text(summary))
-    return Metrics(DEFINITION, metric_rows(summary, config.validation[0].folder, config.name))
+    first = config.validation[0]
+    unseen = config.source.modality == ANY_MODALITY  # then the set does not say which source was translated
+    test_set = f"{first.folder}, from {first.source}" if unseen else first.folder
+    return Metrics(DEFINITION, metric_rows(summary, test_set, config.name))
