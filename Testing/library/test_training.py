@@ -375,7 +375,17 @@ def test_a_missing_data_folder_says_how_to_give_it(tmp_path):
         load_cases(config().data, config().layout, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", ["bidpm-brain-t1-flair", "bidpm-brain-mr-ct"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bidpm-brain-t1-flair",
+        "bidpm-brain-mr-ct",
+        "midiffusion-brain-ct",
+        "midiffusion-brain-flair",
+        "midiffusion-brain-t1",
+        "midiffusion-brain-t1-simulated",
+    ],
+)
 def test_the_training_files_of_the_shipped_bundles_are_valid_and_match_their_bundles(name):
     root = Path(__file__).parents[2] / "Resources"
     setup = read_config(root / "Training" / f"{name}.toml")
@@ -383,3 +393,5 @@ def test_the_training_files_of_the_shipped_bundles_are_valid_and_match_their_bun
     assert card["name"] == setup.name == name
     assert card["training"]["iterations"] == setup.training.iterations
     assert card["size_hw"] == list(setup.grid.size_hw)
+    assert card["method_options"] == dict(setup.method_options)
+    assert card["limits"] == list(setup.card["limits"])
