@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from MedTranslateLib import __version__
+from MedTranslateLib.bundles.parts import ANY_MODALITY
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import SYNTHETIC_NOTE
 from MedTranslateLib.core.volume import Geometry, Volume
@@ -91,7 +92,7 @@ def _run(request: TranslationRequest, bundle: LoadedBundle, run: SliceRun) -> di
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or device.type
     start = bundle.manifest.target if request.reverse else bundle.manifest.source
     return {
-        "from": start.name,
+        "from": "" if start.modality == ANY_MODALITY else start.name,  # then nobody said what the source shows
         "reverse": request.reverse,
         "steps": run.steps,
         "samples": run.samples,

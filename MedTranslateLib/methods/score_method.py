@@ -28,7 +28,7 @@ from MedTranslateLib.methods.contract import (
 from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet
 from MedTranslateLib.methods.score import NoiseRange, Preconditioning, ScoreSampler, sample
 from MedTranslateLib.methods.slice_noise import SliceNoise
-from MedTranslateLib.methods.structure import shows_nothing
+from MedTranslateLib.methods.structure import stays_air
 
 MOST_STEPS = 2000
 Maps = Callable[[Tensor, Tensor], Tensor]
@@ -163,7 +163,7 @@ class ScoreMethod(Method):
 
         image = sample(start, chain, denoise, ScoreSampler(self.options.sampler), drawn)
         # where nothing is seen, nothing is invented
-        return torch.where(shows_nothing(source.images).view(-1, 1, 1, 1), -1.0, image)
+        return torch.where(stays_air(source.images), -1.0, image)
 
     def training_loss(self, batch: TrainingBatch, distance: Distance, generator: torch.Generator) -> TrainingLoss:
         """Eq. 12 of one batch, each noise level weighted by EDM's 1 / c_out^2; `distance` is not used."""

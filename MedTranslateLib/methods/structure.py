@@ -26,6 +26,9 @@ NEIGHBOURS = torch.tensor([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
 """Weights of the eight neighbours: length of a boundary hardly depends on its direction then."""
 COARSE_BINS, FINE_BINS = 32, 96
 """Histogram bins for more than four phases (multi-Otsu tries all combinations), and for up to four."""
+SEEN_ABOVE, HARDLY_ANYTHING, MARGIN_PX = 0.05, 0.15, 4
+"""Smoothed intensity in [0, 1] that is no air, the share of a slice below which it shows hardly anything, and how far
+around what it shows something may be drawn."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,19 @@ def structure_map(images: Tensor, options: StructureOptions) -> Tensor:
 def shows_nothing(images: Tensor) -> Tensor:
     """Tells for slices (B, 1, H, W) in [-1, 1] which of them hold at most noise, (B,)."""
     return images.amax(dim=(1, 2, 3)) < 2 * EMPTY_BELOW - 1
+
+
+def stays_air(images: Tensor) -> Tensor:
+    """Where a translation of slices (B, 1, H, W) in [-1, 1] must stay air, (B, 1, H, W).
+
+    A network that learnt from slices through a head draws one around whatever it is shown. In slices that show hardly
+    anything, such as those at and above the vertex, all that lies away from what they show is air.
+    """
+    unit = (images.float() + 1) / 2
+    seen = functional.avg_pool2d(unit, 5, stride=1, padding=2) > SEEN_ABOVE
+    hardly = seen.float().mean(dim=(1, 2, 3), keepdim=True) < HARDLY_ANYTHING
+    near = functional.max_pool2d(seen.float(), 2 * MARGIN_PX + 1, stride=1, padding=MARGIN_PX) > 0
+    return shows_nothing(images).view(-1, 1, 1, 1) | (hardly & ~near)
 
 
 def warp_structure(structure: Tensor, displacement: Tensor, levels: int) -> Tensor:

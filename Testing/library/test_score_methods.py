@@ -234,6 +234,19 @@ def test_a_slice_of_air_stays_air(name):
     assert (walked(method, images)[1] == -1).all()
 
 
+def test_above_the_vertex_nothing_is_drawn_around_a_cap_of_a_head():
+    """A disc of 5 pixels: beyond the reach of the smoothing and of the margin, 5 + (2 + 4) sqrt 2 pixels, lies air."""
+    place = torch.arange(64.0) - 32
+    radius = (place[:, None].square() + place[None].square()).sqrt()
+    cap, noise_alone = torch.where(radius < 5, 0.5, -1.0), -1 + 0.06 * torch.rand(64, 64, generator=chance())
+    whole = torch.where(radius < 24, 0.5, -1.0)
+    made = walked(midiffusion(), torch.stack([cap, noise_alone, whole])[:, None])
+    assert (made[0, 0][radius > 13.5] == -1).all()
+    assert (made[0, 0][radius < 5] != -1).any()
+    assert (made[1] == -1).all()
+    assert (made[2, 0][radius > 30] != -1).any()  # a whole slice is left to the network
+
+
 def test_sdedit_starts_from_the_noised_source_and_sees_no_maps():
     method = build_method("sdedit", {**SMALL, "start_deviation": 0.5})
     assert isinstance(method, SdEdit)

@@ -92,6 +92,7 @@ def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alo
     drawn, told_otherwise = read_result(tmp_path / "all"), read_result(tmp_path / "maps")
     assert float(drawn.uncertainty.array_kji.max()) > 0
     assert drawn.correspondence.origin.value == "identity"
+    assert drawn.provenance["run"]["from"] == ""
     assert drawn.provenance["run"]["method"] == {
         "sampler": "dpm-solver++",
         "start_deviation": 0.0,
