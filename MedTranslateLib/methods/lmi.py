@@ -98,15 +98,20 @@ def _tile(first: Tensor, second: Tensor, radius: int) -> Tensor:
 def _kernels(image: Tensor, radius: int) -> Tensor:
     """Gaussian kernel values of each pixel with those around it, (4r + 1, 4r + 1, B, H - 4r, W - 4r)."""
     side = 4 * radius + 1
-    around = image.unfold(1, side, 1).unfold(2, side, 1).permute(3, 4, 0, 1, 2)
+    # one picture after the other: what follows runs along their rows
+    around = image.unfold(1, side, 1).unfold(2, side, 1).permute(3, 4, 0, 1, 2).contiguous()
     return (around - around[2 * radius, 2 * radius]).square().mul(-0.5).exp()
 
 
 def _product_of_sums(kernels: Tensor, radius: int) -> Tensor:
     """Product over the samples a of a patch of the sums of `kernels` over b, smaller by 2r than they are."""
     side = 2 * radius + 1
-    by_rows = sum((kernels[k : k + side] for k in range(1, side)), kernels[:side])
-    sums = sum((by_rows[:, k : k + side] for k in range(1, side)), by_rows[:, :side])
+    by_rows = kernels[:side] + kernels[1 : side + 1]
+    for k in range(2, side):
+        by_rows += kernels[k : k + side]
+    sums = by_rows[:, :side] + by_rows[:, 1 : side + 1]
+    for k in range(2, side):
+        sums += by_rows[:, k : k + side]
     height, width = kernels.shape[-2] - 2 * radius, kernels.shape[-1] - 2 * radius
     result = torch.ones(()).to(sums)
     for row, column in product(range(side), repeat=2):

@@ -26,7 +26,7 @@ NEIGHBOURS = torch.tensor([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
 """Weights of the eight neighbours: length of a boundary hardly depends on its direction then."""
 COARSE_BINS, FINE_BINS = 32, 96
 """Histogram bins for more than four phases (multi-Otsu tries all combinations), and for up to four."""
-SEEN_ABOVE, HARDLY_ANYTHING, MARGIN_PX = 0.05, 0.15, 4
+SEEN_ABOVE, HARDLY_ANYTHING, MARGIN_PX = 0.05, 0.2, 4
 """Smoothed intensity in [0, 1] that is no air, the share of a slice below which it shows hardly anything, and how far
 around what it shows something may be drawn."""
 
