@@ -77,12 +77,12 @@ def _score_case(
     bundle: LoadedBundle, case: TrainingCase, run: SliceRun, regression: IntensityRegression | None
 ) -> Iterator[CaseScore]:
     source, target = _ordered(case, run.direction)
-    unit_source, unit_target = _unit(source), _unit(target)
+    unit_source, unit_target = to_unit(source), to_unit(target)
     kept = [n for n in range(len(target)) if np.ptp(unit_target[n]) > 0]
     bodies = [body_mask(unit_source[n], unit_target[n]) for n in kept]
     made = _translated(bundle, source, run)
     outputs: dict[str, Slices] = {
-        bundle.manifest.name: _unit(made),
+        bundle.manifest.name: to_unit(made),
         BASELINES[0]: source_as_it_is(unit_source, unit_target),
         BASELINES[1]: histogram_matched(unit_source, unit_target),
     }
@@ -101,7 +101,7 @@ def _cycle_mae(bundle: LoadedBundle, unit_source: Slices, made: Slices, run: Sli
         return float("nan")
     home = Direction.REVERSE if run.direction is Direction.FORWARD else Direction.FORWARD
     back = _translated(bundle, made, replace(run, direction=home))
-    return float(np.abs(_unit(back) - unit_source).mean())
+    return float(np.abs(to_unit(back) - unit_source).mean())
 
 
 def _translated(bundle: LoadedBundle, slices: Slices, run: SliceRun) -> Slices:
@@ -112,7 +112,7 @@ def _unit_pairs(cases: list[TrainingCase], way: Direction) -> Iterator[tuple[Sli
     for case in cases:
         if case.paired:
             source, target = _ordered(case, way)
-            yield _unit(source), _unit(target)
+            yield to_unit(source), to_unit(target)
 
 
 def _ordered(case: TrainingCase, way: Direction) -> tuple[Slices, Slices]:
@@ -123,5 +123,6 @@ def _ordered(case: TrainingCase, way: Direction) -> tuple[Slices, Slices]:
     return (source, target) if way is Direction.FORWARD else (target, source)
 
 
-def _unit(slices: Slices) -> Slices:
+def to_unit(slices: Slices) -> Slices:
+    """From [-1, 1] to [0, 1]."""
     return np.asarray((slices + 1) / 2, dtype=np.float32)

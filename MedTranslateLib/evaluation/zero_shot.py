@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.exposure import match_histograms
 
+from MedTranslateLib.evaluation.paired import to_unit
 from MedTranslateLib.evaluation.tissues import TissueClassifier
 from MedTranslateLib.inference.slicewise import SliceRun, translate_slices
 from MedTranslateLib.inference.weights import LoadedBundle, with_options
@@ -123,10 +124,10 @@ def score_zero_shot(
     pair: ZeroShotPair, named: Mapping[str, Translate], judge: Judge, seed: int
 ) -> Iterator[tuple[str, ZeroShotScore]]:
     """Translates one case every way and scores it."""
-    source, target = _unit(pair.source), _unit(pair.target)
+    source, target = to_unit(pair.source), to_unit(pair.target)
     bodies = [body_mask(one, other) for one, other in zip(source, target, strict=True)]
     for name, translate in named.items():
-        made = _unit(translate(pair.source, seed))
+        made = to_unit(translate(pair.source, seed))
         score = _score(made, source, target, bodies, judge.clusters)
         if judge.tissues is not None and pair.tissues is not None:
             score = replace(score, dice_tissue=judge.tissues.dice(made, pair.tissues))
@@ -200,7 +201,3 @@ def _score(
         mutual_information=float(np.mean([mutual_information(*pair) for pair in zip(made, target, strict=True)])),
         dice=cluster_dice(clusters.segment(made), clusters.segment(target), len(clusters.centres)),
     )
-
-
-def _unit(slices: Slices) -> Slices:
-    return np.asarray((slices + 1) / 2, dtype=np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.evaluation.config import ZeroShotComparison
+from MedTranslateLib.evaluation.paired import to_unit
 from MedTranslateLib.evaluation.protocols import Figures, Site, layout_of, open_bundle
 from MedTranslateLib.evaluation.tissues import TissueClassifier, load_tissues
 from MedTranslateLib.evaluation.zero_shot import (
@@ -84,9 +85,9 @@ def _pairs(plan: ZeroShotComparison, layout: CaseLayout, site: Site) -> list[Zer
 def _judge(
     plan: ZeroShotComparison, training: Sequence[TrainingCase], targets: Slices, layout: CaseLayout, site: Site
 ) -> Judge:
-    clusters = IntensityClusters.fit((targets + 1) / 2, plan.clusters)
+    clusters = IntensityClusters.fit(to_unit(targets), plan.clusters)
     if plan.tissues is None:
         return Judge(clusters)
     labels = [one for entry in plan.training for one in load_tissues(entry, plan.tissues, layout, site.data_root)]
-    images = [np.asarray((case.target + 1) / 2, np.float32) for case in training if case.target is not None]
+    images = [to_unit(case.target) for case in training if case.target is not None]
     return Judge(clusters, TissueClassifier.fit(images, labels, len(plan.tissues.groups)))

@@ -29,7 +29,7 @@ from MedTranslateLib.methods.contract import (
 )
 from MedTranslateLib.methods.fields import fade_at_border, integrate, limit_slope, warp
 from MedTranslateLib.methods.mutual_information import normalised_mutual_information
-from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet
+from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet, block_offset
 from MedTranslateLib.methods.networks.velocity_unet import Velocities, VelocityUNet
 from MedTranslateLib.methods.noise_schedule import TRAINING_STEPS, NoiseSchedule
 from MedTranslateLib.methods.options import options_from
@@ -179,7 +179,7 @@ class Plasticine(Method):
         image = _noised(moved, gammas[-1], noise.draw(moved))
         for number, k in enumerate(range(steps, 0, -1)):
             level = torch.full((len(image),), gammas[k] ** 0.5, device=image.device)
-            offset = (number % self.options.patch, number // self.options.patch % self.options.patch)
+            offset = block_offset(number, self.options.patch)
             estimate = self.noise(torch.cat([image, condition], dim=1), level, offset).float()
             image = self._refined(image, estimate, (gammas[k], gammas[k - 1]), noise)
             on_step(number + 1, steps)

@@ -25,7 +25,7 @@ from MedTranslateLib.methods.contract import (
     TrainingBatch,
     TrainingLoss,
 )
-from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet
+from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet, block_offset
 from MedTranslateLib.methods.score import NoiseRange, Preconditioning, ScoreSampler, sample
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.methods.structure import stays_air
@@ -155,8 +155,7 @@ class ScoreMethod(Method):
 
         def denoise(image: Tensor, sigma: float, number: int) -> Tensor:
             level = torch.full((len(image), 1, 1, 1), sigma, device=image.device)
-            # a chain of pixel blocks at one place would add their seams up
-            offset = (number % self.options.patch, number // self.options.patch % self.options.patch)
+            offset = block_offset(number, self.options.patch)
             clean = self._denoised(image, level, maps(image, level), offset).clamp(-1, 1)
             on_step(number + 1, steps)
             return clean

@@ -13,6 +13,11 @@ CHANNEL_MULTIPLE = 16
 """Groups of the normalisation: the width of each level must be a multiple."""
 
 
+def block_offset(number: int, patch: int) -> tuple[int, int]:
+    """The offset of evaluation `number` of a chain: blocks that lay at one place would add their seams up."""
+    return number % patch, number // patch % patch
+
+
 class PatchUNet(nn.Module):
     """MONAI's diffusion U-Net between a pixel unshuffle and a pixel shuffle (Shi et al. 2016).
 
