@@ -11,6 +11,10 @@ from MedTranslateLib.bundles.parts import ANY_MODALITY, NOT_MEASURED, MetricRow,
 
 METHOD_NAMES = {
     "bidpm": "Bi-DPM",
+    "combination": "Deformation, then CycleGAN",
+    "cyclegan": "CycleGAN",
+    "ddib": "DDIB",
+    "flow-matching": "Flow matching",
     "identity": "Identity",
     "midiffusion": "MIDiffusion",
     "plasticine": "Plasticine",

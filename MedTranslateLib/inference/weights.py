@@ -44,7 +44,7 @@ def load_bundle(folder: Path, device: torch.device) -> LoadedBundle:
     method = build_method(manifest.method, manifest.method_options)
     try:
         stored = load_file(folder / WEIGHTS) if WEIGHTS in manifest.files else {}
-        method.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
+        method.load_weights_of_use({name: tensor.float() for name, tensor in stored.items()})
     except (SafetensorError, RuntimeError) as error:
         msg = f"Bundle {manifest.name}: {WEIGHTS} does not hold the weights of {manifest.method}: {error}"
         raise BundleInvalidError(msg) from error

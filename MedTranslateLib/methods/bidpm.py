@@ -26,7 +26,7 @@ from MedTranslateLib.methods.contract import (
     TrainingLoss,
 )
 from MedTranslateLib.methods.distances import maximum_mean_discrepancy
-from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet
+from MedTranslateLib.methods.networks.patch_unet import PatchUNet, check_network
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
 
@@ -57,12 +57,7 @@ class BiDpmOptions:
         if self.steps < 1:
             msg = f"steps = {self.steps}: Bi-DPM needs at least one step."
             raise ConfigError(msg)
-        if not self.channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in self.channels):
-            msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(self.channels)}."
-            raise ConfigError(msg)
-        if self.residual_blocks < 1 or self.patch < 1:
-            msg = f"residual_blocks and patch must be at least 1, got {self.residual_blocks} and {self.patch}."
-            raise ConfigError(msg)
+        check_network(self.channels, self.residual_blocks, self.patch)
 
 
 class BiDpm(Method):

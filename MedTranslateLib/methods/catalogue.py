@@ -7,7 +7,11 @@ from typing import Any
 
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.bidpm import BiDpm
+from MedTranslateLib.methods.combination import Combination
 from MedTranslateLib.methods.contract import Method
+from MedTranslateLib.methods.cyclegan import CycleGan
+from MedTranslateLib.methods.ddib import Ddib
+from MedTranslateLib.methods.flow_matching import FlowMatching
 from MedTranslateLib.methods.identity import Identity
 from MedTranslateLib.methods.midiffusion import MIDiffusion
 from MedTranslateLib.methods.plasticine import Plasticine
@@ -15,6 +19,10 @@ from MedTranslateLib.methods.sdedit import SdEdit
 
 METHODS: dict[str, type[Method]] = {
     "bidpm": BiDpm,
+    "combination": Combination,
+    "cyclegan": CycleGan,
+    "ddib": Ddib,
+    "flow-matching": FlowMatching,
     "identity": Identity,
     "midiffusion": MIDiffusion,
     "plasticine": Plasticine,

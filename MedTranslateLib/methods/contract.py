@@ -81,6 +81,22 @@ class Method(nn.Module, ABC):
     options_of_use: frozenset[str] = frozenset()
     """Options that say how trained weights are used; a training that was stopped may go on with others."""
 
+    def weights_of_use(self) -> dict[str, Tensor]:
+        """The state without the `training_parts`: what a bundle stores."""
+        return {name: value for name, value in self.state_dict().items() if not self._for_training(name)}
+
+    def load_weights_of_use(self, stored: Mapping[str, Tensor]) -> None:
+        """Takes what `weights_of_use` gave; the `training_parts` stay as they are.
+
+        Raises:
+            RuntimeError: If a weight is missing, unknown or of another shape.
+        """
+        own = {name: value for name, value in self.state_dict().items() if self._for_training(name)}
+        self.load_state_dict({**own, **stored})
+
+    def _for_training(self, name: str) -> bool:
+        return name.startswith(tuple(f"{part}." for part in self.training_parts))
+
     @property
     @abstractmethod
     def supported_steps(self) -> range:
@@ -101,8 +117,17 @@ class Method(nn.Module, ABC):
         """Name and weight of the terms of a loss of the method's own; empty where it is the paired distance's."""
         return {}
 
-    def measure(self, target: Tensor) -> None:
-        """Takes what a method must know of its data before training, from all target slices (N, 1, H, W)."""
+    training_parts: tuple[str, ...] = ()
+    """Names of modules that only training needs; a bundle is stored without their weights."""
+
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's averages of the gradient and of its square, where the paper of a method asks for others."""
+
+    def measure(self, source: Tensor, target: Tensor) -> None:
+        """Takes what a method must know of its data before training, from all slices of each side, (N, 1, H, W).
+
+        A side without images is (0, 1, 1, 1).
+        """
 
     def predicted_velocity(self, source: Tensor, direction: Direction = Direction.FORWARD) -> Tensor | None:
         """Predicts where the pixels of a translation come from, for methods that move them.

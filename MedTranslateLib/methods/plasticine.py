@@ -27,18 +27,14 @@ from MedTranslateLib.methods.contract import (
     TrainingBatch,
     TrainingLoss,
 )
-from MedTranslateLib.methods.fields import fade_at_border, integrate, limit_slope, warp
-from MedTranslateLib.methods.mutual_information import normalised_mutual_information
-from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet, block_offset
-from MedTranslateLib.methods.networks.velocity_unet import Velocities, VelocityUNet
+from MedTranslateLib.methods.deformation import DeformationOptions, deformation_terms, velocity_alone
+from MedTranslateLib.methods.fields import integrate, warp
+from MedTranslateLib.methods.networks.patch_unet import PatchUNet, block_offset, check_network
+from MedTranslateLib.methods.networks.velocity_unet import VelocityUNet
 from MedTranslateLib.methods.noise_schedule import TRAINING_STEPS, NoiseSchedule
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.methods.structure import StructureOptions, shows_nothing, structure_map, warp_structure
-
-STEEPEST = 0.7
-"""Change of a velocity from one pixel to the next beyond which it is weakened. Where it draws together from all sides
-so steeply, det J is e^-1.4 = 0.25; the tests hold such velocities to the round trip that a result must have."""
 
 
 class Sampler(str, Enum):
@@ -98,19 +94,15 @@ class PlasticineOptions:
         if self.sampler not in {sampler.value for sampler in Sampler}:
             msg = f"sampler = {self.sampler!r} is unknown; choose {', '.join(s.value for s in Sampler)}."
             raise ConfigError(msg)
-        if self.inverse not in ("negated", "predicted"):
-            msg = f"inverse = {self.inverse!r} is unknown; choose negated or predicted."
+        check_network(self.channels, self.residual_blocks, self.patch)
+        if min(self.velocity_channels, self.velocity_patch) < 1 or self.velocity_levels < 2:
+            msg = "velocity_channels and velocity_patch must be at least 1, velocity_levels 2."
             raise ConfigError(msg)
-        if not self.channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in self.channels):
-            msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(self.channels)}."
-            raise ConfigError(msg)
-        sizes = (self.residual_blocks, self.patch, self.velocity_channels, self.velocity_patch, self.border_px)
-        if min(sizes) < 1 or self.velocity_levels < 2:
-            msg = "residual_blocks, patches, velocity_channels and border_px must be at least 1, velocity_levels 2."
-            raise ConfigError(msg)
-        if min(self.smoothness, self.student_weight) < 0:
-            msg = "smoothness and student_weight must not be negative."
-            raise ConfigError(msg)
+        self.deforming()
+
+    def deforming(self) -> DeformationOptions:
+        """The options of the deformation's loss, checked."""
+        return DeformationOptions(self.border_px, self.smoothness, self.inverse, self.student_weight)
 
 
 class Plasticine(Method):
@@ -159,11 +151,9 @@ class Plasticine(Method):
             "- nmi from the source alone": self.options.student_weight,
         }
 
-    @torch.no_grad()  # not inference mode: training uses it for the condition of pairs
     def predicted_velocity(self, source: Tensor, direction: Direction = Direction.FORWARD) -> Tensor:
-        """The velocity from the source alone: at rest at the border, nowhere so steep that its flow folds."""
-        resting = fade_at_border(self.deformation.alone(source).forward, self.options.border_px)
-        return limit_slope(resting, STEEPEST)
+        """The velocity from the source alone; see `velocity_alone`."""
+        return velocity_alone(self.deformation, source, self.options.border_px)
 
     @torch.inference_mode()
     def translate(
@@ -194,7 +184,8 @@ class Plasticine(Method):
         noise = torch.randn(target.shape, generator=generator).to(target)
         noisy = gamma.sqrt() * target + (1 - gamma).sqrt() * noise
         estimate = self.noise(torch.cat([noisy, self._training_condition(batch)], dim=1), levels.to(target)).float()
-        terms = {"noise": functional.l1_loss(estimate, noise), **self._deformation_terms(batch, estimate.detach())}
+        moving = deformation_terms(self.deformation, batch, estimate.detach(), self.options.deforming())
+        terms = {"noise": functional.l1_loss(estimate, noise), **moving}
         return TrainingLoss(sum(terms.values(), torch.zeros(())), {k: float(v.detach()) for k, v in terms.items()})
 
     def _start(self, source: SliceBatch) -> tuple[Tensor, Tensor]:
@@ -230,41 +221,7 @@ class Plasticine(Method):
             condition[batch.paired] = self._start(SliceBatch(source, self.predicted_velocity(source)))[1]
         return condition
 
-    def _deformation_terms(self, batch: TrainingBatch, estimate: Tensor) -> dict[str, Tensor]:
-        """The terms of Eq. 7 with the target seen, and from the source alone."""
-        taught = self.deformation.taught(batch.source, batch.target, estimate)
-        alone = self.deformation.alone(batch.source)
-        taught_fields, own_fields = self._fields(taught), self._fields(alone)
-        weight, smoothness = self.options.student_weight, self.options.smoothness
-        return {
-            "nmi": _data_term(batch, *taught_fields),
-            "smoothness": smoothness * _roughness(*taught_fields),
-            "alignment": functional.mse_loss(alone.features.float(), taught.features.detach().float()),
-            "student nmi": weight * _data_term(batch, *own_fields),
-            "student smoothness": weight * smoothness * _roughness(*own_fields),
-        }
-
-    def _fields(self, velocities: Velocities) -> tuple[Tensor, Tensor]:
-        """Velocities of the two terms of Eq. 6, at rest at the border."""
-        forward = fade_at_border(velocities.forward, self.options.border_px)
-        if self.options.inverse == "negated":
-            return forward, -forward
-        return forward, fade_at_border(velocities.backward, self.options.border_px)
-
-
-def _data_term(batch: TrainingBatch, forward: Tensor, backward: Tensor) -> Tensor:
-    """Eq. 6 with the sign of a loss: minus the mean of both directions' normalised mutual information."""
-    there = normalised_mutual_information(warp(batch.source, integrate(forward)), batch.target)
-    back = normalised_mutual_information(batch.source, warp(batch.target, integrate(backward)))
-    return -(there + back).mean()
-
 
 def _noised(image: Tensor, gamma: float, noise: Tensor) -> Tensor:
     """Eq. A.3."""
     return gamma**0.5 * image + (1 - gamma) ** 0.5 * noise
-
-
-def _roughness(*velocities: Tensor) -> Tensor:
-    """First-order smoothness: mean squared difference of neighbouring pixels (Appendix F)."""
-    field = torch.cat(velocities)
-    return field.diff(dim=-1).square().mean() + field.diff(dim=-2).square().mean()

@@ -25,7 +25,7 @@ from MedTranslateLib.methods.contract import (
     TrainingBatch,
     TrainingLoss,
 )
-from MedTranslateLib.methods.networks.patch_unet import CHANNEL_MULTIPLE, PatchUNet, block_offset
+from MedTranslateLib.methods.networks.patch_unet import PatchUNet, block_offset, check_network
 from MedTranslateLib.methods.score import NoiseRange, Preconditioning, ScoreSampler, sample
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.methods.structure import stays_air
@@ -84,12 +84,7 @@ class ScoreOptions:
         if not 0 <= self.temperature <= 1:
             msg = f"temperature must be 0 to 1, got {self.temperature}."
             raise ConfigError(msg)
-        if not self.channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in self.channels):
-            msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(self.channels)}."
-            raise ConfigError(msg)
-        if min(self.residual_blocks, self.patch) < 1:
-            msg = f"residual_blocks and patch must be at least 1, got {self.residual_blocks} and {self.patch}."
-            raise ConfigError(msg)
+        check_network(self.channels, self.residual_blocks, self.patch)
 
 
 class ScoreMethod(Method):
@@ -117,8 +112,8 @@ class ScoreMethod(Method):
     def maps_of_target(self, clean: Tensor, generator: torch.Generator) -> Maps:
         """What it sees while it learns to denoise these slices."""
 
-    def measure(self, target: Tensor) -> None:
-        """Mean and standard deviation of the data, which the preconditioning needs."""
+    def measure(self, source: Tensor, target: Tensor) -> None:
+        """Mean and standard deviation of the target data, which the preconditioning needs."""
         self.mean.copy_(target.mean())
         self.deviation.copy_(target.std())
 
@@ -156,7 +151,7 @@ class ScoreMethod(Method):
         def denoise(image: Tensor, sigma: float, number: int) -> Tensor:
             level = torch.full((len(image), 1, 1, 1), sigma, device=image.device)
             offset = block_offset(number, self.options.patch)
-            clean = self._denoised(image, level, maps(image, level), offset).clamp(-1, 1)
+            clean = self.denoised(image, level, maps(image, level), offset).clamp(-1, 1)
             on_step(number + 1, steps)
             return clean
 
@@ -180,7 +175,15 @@ class ScoreMethod(Method):
         logarithm = options.spread * torch.randn(count, 1, 1, 1, generator=generator)
         return (options.typical_deviation * logarithm.exp()).clamp(self.range.smallest, self.range.largest)
 
-    def _denoised(self, noisy: Tensor, sigma: Tensor, maps: Tensor, offset: tuple[int, int]) -> Tensor:
+    def denoised(self, noisy: Tensor, sigma: Tensor, maps: Tensor, offset: tuple[int, int]) -> Tensor:
+        """The clean slices that the network expects under the noise.
+
+        Args:
+            noisy: (B, 1, H, W).
+            sigma: Standard deviation of their noise, (B, 1, 1, 1).
+            maps: What lies beside them, (B, C, H, W).
+            offset: See `PatchUNet`.
+        """
         return self._preconditioning().denoised(noisy, sigma, self._output(noisy, sigma, maps, offset))
 
     def _output(self, noisy: Tensor, sigma: Tensor, maps: Tensor, offset: tuple[int, int] = (0, 0)) -> Tensor:

@@ -26,8 +26,8 @@ class DataEntry:
     """One folder of training images.
 
     Args:
-        kind: `npz` (stacks of slices), `png-pairs` or `volumes`.
-        folder: Folder, relative to the data root.
+        kind: `npz` (stacks of slices), `png-pairs`, `volumes`, or `generated` (head-like phantoms, no files).
+        folder: Folder, relative to the data root; generated: what the cases are called.
         source: npz: key of the source stack; png-pairs: file suffix such as `_mri.png`; volumes: file name in each
             case folder. Empty where the entry has no source images.
         target: The same of the target.
@@ -40,6 +40,9 @@ class DataEntry:
         stored_range: The stored values that are 0 and 1; empty: measured per case by the modality's scale.
         stored_sides: The sides that `stored_range` holds for; an unseen source is measured, as it will be in use.
         repeat: How often each slice stands in the pool that batches are drawn from.
+        count: generated: number of cases.
+        first: generated: number of the first case; other numbers are other heads.
+        resample: volumes: whether source and target may lie on different grids, because they are registered.
     """
 
     kind: str
@@ -55,11 +58,17 @@ class DataEntry:
     stored_range: tuple[float, ...] = ()
     stored_sides: tuple[str, ...] = ("source", "target")
     repeat: int = 1
+    resample: bool = False
+    count: int = 0
+    first: int = 0
 
     def __post_init__(self) -> None:
         """Refuses unknown kinds and entries without images."""
-        if self.kind not in ("npz", "png-pairs", "volumes"):
-            msg = f"data.kind = {self.kind!r} is unknown; choose npz, png-pairs or volumes."
+        if self.kind not in ("npz", "png-pairs", "volumes", "generated"):
+            msg = f"data.kind = {self.kind!r} is unknown; choose npz, png-pairs, volumes or generated."
+            raise ConfigError(msg)
+        if (self.count < 1) == (self.kind == "generated"):
+            msg = f"data.count belongs to kind = 'generated', which needs 1 or more; got {self.count}."
             raise ConfigError(msg)
         if not (self.source or self.target):
             msg = f"The data entry {self.folder!r} names neither source nor target images."
@@ -179,7 +188,8 @@ class TrainingConfig:
         return CaseLayout(self.grid, self.source.scale, self.target.scale)
 
 
-TABLES = ("name", "card", "grid", "source", "target", "method", "loss", "training", "data", "validation")
+NEEDED_TABLES = ("name", "card", "grid", "source", "target", "method", "training", "data")
+TABLES = (*NEEDED_TABLES, "loss", "validation")
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -188,25 +198,53 @@ def read_config(path: Path) -> TrainingConfig:
     Raises:
         ConfigError: If the file is missing, is not TOML, or has a wrong, missing or unknown key.
     """
+    return parse_config({key: value for key, value in read_tables(path).items() if key != "variants"})
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """Reads the tables of a training file, unchecked but for their names; `variants` may be among them.
+
+    Raises:
+        ConfigError: If the file is missing, is not TOML, lacks a table, or has an unknown one.
+    """
     if not path.is_file():
         msg = f"The training file {path} does not exist."
         raise ConfigError(msg)
     try:
-        return parse_config(tomllib.loads(path.read_text(encoding="utf-8")))
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is not valid TOML: {error}"
         raise ConfigError(msg) from error
-    except KeyError as error:
-        msg = f"{path}: the key {error} is missing."
-        raise ConfigError(msg) from error
+    _check_names({key: value for key, value in raw.items() if key != "variants"})
+    return raw
 
 
 def parse_config(raw: Mapping[str, Any]) -> TrainingConfig:
-    """Checks a parsed training file; see `read_config`."""
+    """Checks the tables of a training file; see `read_config`.
+
+    Raises:
+        ConfigError: If a key is unknown, missing or wrong.
+    """
+    _check_names(raw)
+    try:
+        return _parsed(raw)
+    except KeyError as error:
+        msg = f"Training file: the key {error} is missing."
+        raise ConfigError(msg) from error
+
+
+def _check_names(raw: Mapping[str, Any]) -> None:
     unknown = sorted(set(raw) - set(TABLES))
     if unknown:
         msg = f"Unknown table {unknown[0]!r} in the training file; known are {', '.join(TABLES)}."
         raise ConfigError(msg)
+    missing = [key for key in NEEDED_TABLES if key not in raw]
+    if missing:
+        msg = f"Training file: the key {missing[0]!r} is missing."
+        raise ConfigError(msg)
+
+
+def _parsed(raw: Mapping[str, Any]) -> TrainingConfig:
     options_from(CardOptions, raw["card"])  # a card that cannot be written must not cost a whole training first
     method = dict(raw["method"])
     return TrainingConfig(

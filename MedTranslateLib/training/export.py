@@ -12,7 +12,7 @@ from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, 
 from MedTranslateLib.bundles.verify import sha256_of
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.imaging.files import make_folder
-from MedTranslateLib.methods.catalogue import METHODS
+from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.methods.contract import Method
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.card import CardOptions
@@ -24,10 +24,11 @@ def check_card(config: TrainingConfig) -> None:
     """Compares the card with the method, before a training is spent on a bundle that cannot be.
 
     Raises:
-        ConfigError: If the card promises a way back that the method does not have.
+        ConfigError: If the method or one of its options is unknown, or the card promises a way back that it lacks.
     """
     card = options_from(CardOptions, config.card)
-    if card.reversible and not METHODS[config.method].reversible:
+    method = build_method(config.method, config.method_options)
+    if card.reversible and not method.reversible:
         msg = f"{config.method} translates one way only; write `reversible = false` into [card]."
         raise ConfigError(msg)
 
@@ -41,7 +42,8 @@ def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_roo
     """
     card = options_from(CardOptions, config.card)
     make_folder(folder)
-    state = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in method.state_dict().items()}
+    weights = method.weights_of_use()
+    state = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in weights.items()}
     (folder / WEIGHTS).write_bytes(save(state))
     manifest = Manifest(
         name=config.name,

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from MedTranslateLib.methods.contract import Direction, Method, SliceBatch, Trai
 from MedTranslateLib.methods.distances import build_distance
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.metrics.intensity import score_slice
-from MedTranslateLib.training.cases import TrainingCase
+from MedTranslateLib.training.cases import Slices, TrainingCase
 from MedTranslateLib.training.config import TrainingConfig, TrainingOptions
 from MedTranslateLib.training.sampler import SliceSampler, build_pools
 
@@ -89,12 +89,12 @@ class Trainer:
         self._bfloat16 = _use_bfloat16(options, run.device)
         self.method = build_method(run.config.method, run.config.method_options).to(run.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        targets = [torch.from_numpy(case.target)[:, None] for case in cases if case.target is not None]
-        if targets:
-            self.method.measure(torch.cat(targets))
+        self.method.measure(_all_slices(case.source for case in cases), _all_slices(case.target for case in cases))
         self.averaged = copy.deepcopy(self.method).eval()
         self._distance = build_distance(run.config.distance, run.data_root).to(run.device)
-        self._optimiser = torch.optim.Adam(self.method.parameters(), lr=options.learning_rate)
+        self._optimiser = torch.optim.Adam(
+            self.method.parameters(), lr=options.learning_rate, betas=self.method.adam_betas
+        )
         self._parts: list[Mapping[str, float]] = []
         self.iteration = 0
 
@@ -172,6 +172,11 @@ class Trainer:
         batch = self._sampler.batch(self.iteration)
         device = self._run.device
         return TrainingBatch(batch.source.to(device), batch.target.to(device), batch.paired.to(device))
+
+
+def _all_slices(stacks: Iterable[Slices | None]) -> torch.Tensor:
+    present = [torch.from_numpy(stack)[:, None] for stack in stacks if stack is not None]
+    return torch.cat(present) if present else torch.zeros(0, 1, 1, 1)
 
 
 def learning_rate(options: TrainingOptions, iteration: int) -> float:

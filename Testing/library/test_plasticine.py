@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.methods.contract import Direction, SliceBatch, TrainingBatch
+from MedTranslateLib.methods.deformation import STEEPEST, deformation_terms
 from MedTranslateLib.methods.fields import compose, fade_at_border, integrate, jacobian_determinant, limit_slope
 from MedTranslateLib.methods.noise_schedule import NoiseSchedule
-from MedTranslateLib.methods.plasticine import STEEPEST, Plasticine, PlasticineOptions
+from MedTranslateLib.methods.plasticine import Plasticine, PlasticineOptions
 from MedTranslateLib.methods.slice_noise import SliceNoise
 
 SMALL = {"channels": [16, 16], "velocity_channels": 8, "velocity_patch": 2, "velocity_levels": 2, "border_px": 4}
@@ -243,7 +244,7 @@ def test_the_alignment_teaches_the_source_alone_and_never_the_target_stream():
     method = build_method("plasticine", {**SMALL, "student_weight": 0.0})
     batch = batch_of(paired=False)
     taught = method.deformation.taught(batch.source, batch.target, torch.zeros_like(batch.target))
-    terms = method._deformation_terms(batch, torch.zeros_like(batch.target))
+    terms = deformation_terms(method.deformation, batch, torch.zeros_like(batch.target), method.options.deforming())
     features = method.deformation.alone(batch.source).features
     torch.testing.assert_close(terms["alignment"], (features - taught.features).square().mean())
     terms["alignment"].backward()

@@ -160,7 +160,7 @@ def test_a_slice_is_translated_alike_in_any_batch_and_each_step_is_told(sampler)
 
 def test_the_network_sees_the_scaled_slice_and_the_maps_of_the_source():
     method, images = midiffusion(bandwidths=[0.06, 0.02], start_deviation=1.0, steps=3), head()
-    method.measure(images)
+    method.measure(images[:0], images)
     method.network = recorder = Recorder()
     walked(method, images, steps=3)
     guide = (images + 1) / 2
@@ -190,7 +190,7 @@ def test_guidance_that_is_left_out_is_marked_as_such(guidance, given):
 def test_the_cross_map_at_no_noise_is_the_self_map():
     method = midiffusion()
     images = head()
-    method.measure(images)
+    method.measure(images[:0], images)
     cross = method.cross_map((images + 1) / 2, images, torch.zeros(2, 1, 1, 1))
     torch.testing.assert_close(cross, method.self_maps((images + 1) / 2))
 
@@ -209,7 +209,7 @@ def test_the_loss_of_a_perfect_network_is_nothing_and_grows_with_its_error(name)
     """All clean slices are alike, so the network can know the clean slice from the noisy one and its level."""
     method = build_method(name, SMALL)
     clean = head(1).expand(4, -1, -1, -1)
-    method.measure(clean)
+    method.measure(clean[:0], clean)
     scale = Preconditioning(method.mean, method.deviation)
 
     class Perfect(nn.Module):
@@ -250,7 +250,7 @@ def test_above_the_vertex_nothing_is_drawn_around_a_cap_of_a_head():
 def test_sdedit_starts_from_the_noised_source_and_sees_no_maps():
     method = build_method("sdedit", {**SMALL, "start_deviation": 0.5})
     assert isinstance(method, SdEdit)
-    method.measure(head())
+    method.measure(head()[:0], head())
     method.network = recorder = Recorder()
     walked(method, head(1), steps=2)
     noisy = head(1) + 0.5 * SliceNoise(chance(), torch.zeros(1)).draw(head(1))

@@ -12,7 +12,7 @@ import torch
 
 from MedTranslateLib.bundles.verify import verify_bundle
 from MedTranslateLib.core.errors import ConfigError
-from MedTranslateLib.evaluation.paired import evaluate_pairs
+from MedTranslateLib.evaluation.card_metrics import card_summaries, metric_rows
 from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.methods.contract import Direction, SliceBatch
 from MedTranslateLib.methods.slice_noise import SliceNoise
@@ -121,7 +121,7 @@ def test_folders_of_volumes_are_paired_by_file_name_and_must_share_a_grid(tmp_pa
 
     other = Volume(oblique_head.array_kji, Geometry(oblique_head.geometry.size_ijk, moved))
     write_volume(tmp_path / "cases" / "p1" / "t2.nrrd", other)
-    with pytest.raises(ConfigError, match="not on the same grid; register them first"):
+    with pytest.raises(ConfigError, match=r"not on the same grid.*register them first"):
         load_cases(setup.data, setup.layout, tmp_path)
 
 
@@ -196,8 +196,9 @@ def test_midiffusion_measures_its_data_trains_resumes_and_is_exported_as_a_one_w
     assert float(fitted.deviation) == pytest.approx(stacked.std(), abs=1e-3)
     manifest = export_bundle(setup, fitted, tmp_path / "bundle", data_root)
     assert (manifest.source.modality, manifest.training.distance) == ("ANY", "none")
-    rows = evaluate_pairs(load_bundle(tmp_path / "bundle", CPU), held_out, training, silent_step)
-    assert {row.label for row in rows} == {"toy", "source as it is", "histogram matching"}  # nothing to regress on
+    rows = metric_rows(card_summaries(load_bundle(tmp_path / "bundle", CPU), held_out, training, silent_step), "toy")
+    labels = [(row.label, row.baseline) for row in rows]  # nothing to regress on
+    assert labels == [("this bundle", False), ("source as it is", True), ("histogram matching", True)]
 
 
 def test_a_stored_range_may_hold_for_one_side(data_root):
@@ -354,7 +355,7 @@ def test_a_way_back_that_the_method_does_not_have_is_refused_before_training():
         ({"training": {"iterations": 0}}, "must be at least 1"),
         ({"loss": {"distance": "l7"}}, "lpips, squeezenet, ms-ssim"),
         ({"grid": {"plane": "diagonal", "spacing_mm": 1.0, "size_hw": [16, 16]}}, "needs a plane"),
-        ({"data": [{"kind": "zip", "folder": "x", "source": "a"}]}, "choose npz, png-pairs or volumes"),
+        ({"data": [{"kind": "zip", "folder": "x", "source": "a"}]}, "choose npz, png-pairs, volumes or generated"),
     ],
 )
 def test_a_wrong_training_file_is_answered_with_the_key(change, words):

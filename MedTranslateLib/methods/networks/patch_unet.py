@@ -7,6 +7,8 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from MedTranslateLib.core.errors import ConfigError
+
 TIME_SCALE = 1000.0
 """The sinusoidal embedding of DDPM expects times of this order; ours run from 0 to 1."""
 CHANNEL_MULTIPLE = 16
@@ -16,6 +18,20 @@ CHANNEL_MULTIPLE = 16
 def block_offset(number: int, patch: int) -> tuple[int, int]:
     """The offset of evaluation `number` of a chain: blocks that lay at one place would add their seams up."""
     return number % patch, number // patch % patch
+
+
+def check_network(channels: tuple[int, ...], residual_blocks: int, patch: int) -> None:
+    """Refuses a network that cannot be built; see `PatchUNet`.
+
+    Raises:
+        ConfigError: If a width is no multiple of `CHANNEL_MULTIPLE`, or a count is below 1.
+    """
+    if not channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in channels):
+        msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(channels)}."
+        raise ConfigError(msg)
+    if min(residual_blocks, patch) < 1:
+        msg = f"residual_blocks and patch must be at least 1, got {residual_blocks} and {patch}."
+        raise ConfigError(msg)
 
 
 class PatchUNet(nn.Module):
