@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from MedTranslateLib.bundles.store import default_store
 from MedTranslateLib.core.messages import Log, Message, Progress
-from MedTranslateLib.core.request import TranslationRequest
-from MedTranslateLib.core.result import TranslationResult
-from MedTranslateLib.core.volume import Volume
-from MedTranslateLib.imaging.job_folder import REQUEST, SOURCE, Job, read_result, write_job
-from MedTranslateLib.inference.runner import WORKING_FOLDER, run_job
+from MedTranslateLib.evaluation.job import FinishedJob, finish_job, request_for
+from MedTranslateLib.imaging.job_folder import Job
+from MedTranslateLib.inference.runner import run_job
 
+__all__ = ["FinishedJob", "ProgressBar", "request_for", "run_translation"]
 STAGES = {
     "read": "reading",
     "prepare": "preparing slices",
@@ -27,32 +23,21 @@ STAGES = {
 }
 
 
-@dataclass(frozen=True)
-class FinishedJob:
-    """A finished translation and what stands beside it; `scene` is None where Slicer's core is not installed."""
-
-    folder: Path
-    result: TranslationResult
-    scene: Path | None
-
-
 def run_translation(job: Job, out: Path, *, views: bool, debug: bool) -> FinishedJob:
     """Runs a job in a worker process with a progress bar, then makes `overview.png` and `scene.mrb`.
 
     Raises:
         MedTranslateError: Whatever the job failed with; a folder that this call made is then removed again.
     """
-    existed = out.exists()
-    write_job(out, job)
-    try:
+
+    def run(folder: Path) -> None:
         with ProgressBar() as bar:
-            run_job(out, bar.show, debug=debug)
-    except BaseException:
-        _take_back(out, existed=existed)
-        raise
-    result = read_result(out)
-    scene = _make_views(job.source, result, out) if views else None
-    return FinishedJob(out, result, scene)
+            run_job(folder, bar.show, debug=debug)
+
+    done = finish_job(job, out, run, views=views)
+    if done.why_no_scene:
+        sys.stderr.write(f"scene.mrb was not made: {done.why_no_scene}\n")
+    return done
 
 
 class ProgressBar:
@@ -80,38 +65,3 @@ class ProgressBar:
             self._bar.total = message.total
             self._bar.n = message.done
             self._bar.refresh()
-
-
-def _make_views(source: Volume, result: TranslationResult, out: Path) -> Path | None:
-    from MedTranslateLib.evaluation.overview import write_overview  # matplotlib takes a second to import
-
-    write_overview(out / "overview.png", source, result)
-    scene = out / "scene.mrb"
-    command = [sys.executable, "-m", "MedTranslateLib.mrml.scene_export", str(out.resolve()), str(scene.resolve())]
-    done = subprocess.run(command, cwd=WORKING_FOLDER, capture_output=True, text=True, encoding="utf-8", check=False)
-    if done.returncode == 0 and scene.is_file():
-        return scene
-    reason = done.stderr.strip().splitlines()
-    sys.stderr.write(f"scene.mrb was not made: {reason[-1] if reason else f'exit code {done.returncode}'}\n")
-    return None
-
-
-def _take_back(out: Path, *, existed: bool) -> None:
-    """Removes what a failed job left, so nothing looks like a result."""
-    for name in (REQUEST, SOURCE):
-        (out / name).unlink(missing_ok=True)
-    if not existed and out.is_dir() and not any(out.iterdir()):
-        out.rmdir()
-
-
-def request_for(source: Volume, bundle: str, **options: object) -> TranslationRequest:
-    """A request whose source fields are those of `source`.
-
-    Raises:
-        BundleNotFoundError: If there is no bundle of that name and no bundle folder at that path.
-    """
-    found = default_store().find(bundle)
-    # the worker runs in another folder, so a path must not depend on ours
-    identity = bundle if found.manifest.name == bundle else str(found.folder.resolve())
-    table = {"format": 1, "bundle": identity, "source_name": source.name, "source_modality": source.modality, **options}
-    return TranslationRequest.from_json(table)

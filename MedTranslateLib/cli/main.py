@@ -38,6 +38,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("MedTranslateLib.cli.demo", "translate a sample head, as a first look"),
     "translate": Command("MedTranslateLib.cli.translate", "translate an image to another modality"),
+    "batch": Command("MedTranslateLib.cli.batch", "translate every image of a folder, on several cores or machines"),
     "trace": Command("MedTranslateLib.cli.trace", "find where a point of a translation came from or went to"),
     "bundles": Command("MedTranslateLib.cli.bundles", "list, show, verify, add and remove trained models"),
     "train": Command("MedTranslateLib.cli.train", "train a bundle from a training file"),

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from MedTranslateLib.cli.job import FinishedJob, request_for, run_translation
-from MedTranslateLib.core.errors import DoubtfulInputError
+from MedTranslateLib.cli.job import run_translation
+from MedTranslateLib.evaluation.job import FinishedJob, acceptance_offered, request_for
 from MedTranslateLib.imaging.job_folder import Job
 from MedTranslateLib.imaging.reading import read_volume
 
@@ -52,11 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Translates and says what was made."""
     source = read_volume(arguments.source)
     request = request_for(source, arguments.bundle, **run_options(arguments))
-    try:
+    with acceptance_offered():
         done = run_translation(Job(request, source), arguments.out, views=not arguments.no_views, debug=arguments.debug)
-    except DoubtfulInputError as error:
-        msg = f"{error} Give --accept-doubtful to translate it anyway."
-        raise DoubtfulInputError(msg) from error
     tell(done)
     return 0
 

@@ -87,7 +87,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and line.split()[0] in COMMANDS]
-    assert listed == ["demo", "translate", "trace", "bundles", "train", "evaluate", "bench", "rerun"]
+    assert listed == ["demo", "translate", "batch", "trace", "bundles", "train", "evaluate", "bench", "rerun"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
