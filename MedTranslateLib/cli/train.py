@@ -10,20 +10,24 @@ from tqdm import tqdm
 
 from MedTranslateLib.bundles.manifest import Metrics
 from MedTranslateLib.bundles.parts import ANY_MODALITY
-from MedTranslateLib.evaluation.paired import DEFINITION, evaluate_pairs
-from MedTranslateLib.evaluation.tables import as_text, metric_rows, summarise
+from MedTranslateLib.evaluation.aggregate import Arrangement
+from MedTranslateLib.evaluation.card_metrics import DEFINITION, card_summaries, metric_rows
+from MedTranslateLib.evaluation.report.markdown import markdown_tables
+from MedTranslateLib.evaluation.report.score_table import score_tables
 from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.training.cases import TrainingCase, load_cases
 from MedTranslateLib.training.config import TrainingConfig, read_config
 from MedTranslateLib.training.export import add_metrics, check_card, export_bundle
 from MedTranslateLib.training.loop import TrainingRun, fit
+from MedTranslateLib.training.variants import read_variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
     parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="training file (see Resources/Training)")
     parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE_FOLDER", help="folder for the bundle")
+    parser.add_argument("--variant", metavar="NAME", help="train this one of the [[variants]] that CONFIG has")
     parser.add_argument("--data", type=Path, default=None, help="root of the data folders (default: that of CONFIG)")
     parser.add_argument("--checkpoints", type=Path, default=None, help="folder for checkpoints; default: OUT-training")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -32,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fits, exports, and measures on the validation cases with the exported weights."""
-    config = read_config(arguments.config)
+    name = arguments.variant
+    config = read_config(arguments.config) if name is None else read_variant(arguments.config, name)
     check_card(config)
     root = arguments.data or arguments.config.parent
     checkpoints = arguments.checkpoints or arguments.out.with_name(f"{arguments.out.name}-training")
@@ -67,10 +72,9 @@ def _measure(
             bar.total = total
             bar.update(done - bar.n)
 
-        rows = evaluate_pairs(bundle, validation, training, show)
-    summary = summarise(rows)
-    sys.stdout.write(as_text(summary))
+        summaries = card_summaries(bundle, validation, training, show)
+    sys.stdout.write(markdown_tables(score_tables(summaries, Arrangement())))
     first = config.validation[0]
     unseen = config.source.modality == ANY_MODALITY  # then the set does not say which source was translated
     test_set = f"{first.folder}, from {first.source}" if unseen else first.folder
-    return Metrics(DEFINITION, metric_rows(summary, test_set, config.name))
+    return Metrics(DEFINITION, metric_rows(summaries, test_set))

@@ -7,8 +7,7 @@ only, trace the mask back to the source through the inverse field, and compare w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -114,27 +113,10 @@ def carried(masks: Masks, displacement: npt.NDArray[np.float32] | None) -> Masks
     return np.stack([map_coordinates(mask, grid + moved, order=1, mode="nearest") > 0.5 for mask, moved in pairs])
 
 
-def summarise_adaptation(rows: Sequence[AdaptationScore]) -> list[dict[str, Any]]:
-    """Mean over the patients for each translator, in order of appearance; undefined values are left out and counted."""
-    groups: dict[str, list[AdaptationScore]] = {}
-    for row in rows:
-        groups.setdefault(row.label, []).append(row)
-    return [_summary(label, group) for label, group in groups.items()]
-
-
-def adaptation_text(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """An aligned table for the terminal."""
-    head = (
-        f"{'output':<38} {'n':>3} {'accuracy':>8} {'Dice':>6} {'mIoU':>6} {'boundary px':>11} {'median':>6} "
-        f"{'identity':>8} {'missed':>6}"
-    )
-    lines = [head, "-" * len(head)]
-    lines += [
-        f"{s['label']:<38} {s['cases']:>3} {s['accuracy']:8.4f} {s['dice']:6.3f} {s['miou']:6.3f} "
-        f"{s['boundary_px']:11.2f} {s['boundary_median_px']:6.2f} {s['boundary_identity_px']:8.2f} {s['missed']:>6}"
-        for s in summaries
-    ]
-    return "\n".join(lines) + "\n"
+def figures_of(score: AdaptationScore) -> dict[str, float]:
+    """The figures of one patient and translator, by the names of the metrics."""
+    overlap = {name: getattr(score.overlap, name) for name in ("accuracy", "dice", "miou")}
+    return {**overlap, **{name: getattr(score, name) for name in BOUNDARIES}, "missed": float(score.missed)}
 
 
 def _translator(bundle: LoadedBundle, seed: int, steps: int | None) -> Translator:
@@ -164,15 +146,6 @@ def _score(case: LabelledCase, label: str, made: Translated, segment: Segment) -
         boundary_identity_px=_mean([boundary_distance_px(found[n], case.masks[n]) for n in both]),
         missed=len(labelled) - len(both),
     )
-
-
-def _summary(label: str, group: Sequence[AdaptationScore]) -> dict[str, Any]:
-    overlaps = [asdict(row.overlap) for row in group]
-    table: dict[str, Any] = {"label": label, "cases": len(group)}
-    table |= {name: _mean([overlap[name] for overlap in overlaps]) for name in ("accuracy", "dice", "miou")}
-    table |= {name: _mean([getattr(row, name) for row in group]) for name in BOUNDARIES}
-    undefined = sum(np.isnan(row.boundary_px) or np.isnan(row.overlap.dice) for row in group)
-    return {**table, "missed": sum(row.missed for row in group), "undefined": int(undefined)}
 
 
 def _mean(values: Sequence[float]) -> float:

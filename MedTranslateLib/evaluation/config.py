@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.evaluation.compare_config import Comparison, comparison_from
 from MedTranslateLib.evaluation.known_deformation import KnownDeformation
+from MedTranslateLib.evaluation.report.content import PageWords
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.config import DataEntry, TrainingOptions
 
@@ -19,21 +21,6 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """`[[compare]]`: one bundle with the pairs it is judged on.
-
-    Args:
-        bundle: Name of an installed bundle, or the path of a bundle folder.
-        cases: The held-out images.
-        training: The bundle's training images, which the intensity regression is fitted on.
-    """
-
-    bundle: str
-    cases: tuple[DataEntry, ...]
-    training: tuple[DataEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -80,86 +67,6 @@ class FieldCheck:
 
 
 @dataclass(frozen=True)
-class ScheduleSweep:
-    """`[[schedule]]`: quality and time of one bundle at several numbers of steps, on pairs.
-
-    Args:
-        bundle: As in `Comparison`.
-        cases: The pairs.
-        steps: Numbers of steps.
-        options: Options of use of the bundle's method, such as `{ sampler = "euler-maruyama" }`.
-        every: Takes each so many-th slice of a case.
-    """
-
-    bundle: str
-    cases: tuple[DataEntry, ...]
-    steps: tuple[int, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuses a sweep over nothing, or over chains without a step."""
-        if not self.steps or min(self.steps) < 1 or self.every < 1:
-            msg = f"[[schedule]] needs steps and every of 1 or more, got {list(self.steps)} and {self.every}."
-            raise ConfigError(msg)
-
-
-@dataclass(frozen=True)
-class TissueTruth:
-    """Label maps beside the images of a zero-shot comparison.
-
-    Args:
-        labels: File name of the label map in each case folder.
-        groups: Name of each tissue and its values in the label maps.
-    """
-
-    labels: str
-    groups: Mapping[str, tuple[int, ...]]
-
-    def __post_init__(self) -> None:
-        """Refuses a truth without a tissue."""
-        if not self.groups or not all(self.groups.values()):
-            msg = f"[zero_shot.tissues] needs groups of label values, got {dict(self.groups)}."
-            raise ConfigError(msg)
-
-
-@dataclass(frozen=True)
-class ZeroShotComparison:
-    """`[[zero_shot]]`: a bundle that learnt its target alone, on a source it never saw, beside SDEdit.
-
-    Args:
-        bundle: As in `Comparison`.
-        cases: Held-out images, `source` the unseen modality and `target` the true one.
-        training: Training images of the target, which the clusters are fitted on.
-        starts: Deviations of the noise that SDEdit gives the source (its t0), in [-1, 1].
-        steps: Evaluations of the network; 0 takes the bundle's own number.
-        samples: Translations that are averaged.
-        clusters: Of the K-means segmentation; 5 in LMIDiffusion.
-        every: Takes each so many-th slice of a case.
-        tissues: True labels, where there are some.
-    """
-
-    bundle: str
-    cases: tuple[DataEntry, ...]
-    training: tuple[DataEntry, ...]
-    starts: tuple[float, ...]
-    steps: int = 0
-    samples: int = 1
-    clusters: int = 5
-    every: int = 1
-    tissues: TissueTruth | None = None
-
-    def __post_init__(self) -> None:
-        """Refuses a comparison with nothing, and counts that are none."""
-        if not isinstance(self.starts, tuple) or not self.starts or min(self.starts) <= 0:
-            msg = f"[[zero_shot]] needs starts above 0 for SDEdit, got {self.starts!r}."
-            raise ConfigError(msg)
-        if min(self.samples, self.every) < 1 or self.clusters < 2 or self.steps < 0:
-            msg = "[[zero_shot]] needs samples and every of 1 or more, clusters of 2 or more, steps of 0 or more."
-            raise ConfigError(msg)
-
-
-@dataclass(frozen=True)
 class RecoveryCheck:
     """`[[recover]]`: a method is trained on two domains with a known deformation between them.
 
@@ -175,15 +82,29 @@ class RecoveryCheck:
 
 
 @dataclass(frozen=True)
+class FeatureNetworks:
+    """`[features]`: networks for distances between sets and pairs of images; paths relative to the data root.
+
+    Args:
+        squeezenet: .npz of SqueezeNet 1.0; empty does without.
+        inception: Weights of the FID Inception v3; empty does without.
+    """
+
+    squeezenet: str = ""
+    inception: str = ""
+
+
+@dataclass(frozen=True)
 class EvaluationPlan:
     """Everything one evaluation file asks for."""
 
+    title: str
+    features: FeatureNetworks
+    page: PageWords
     compare: tuple[Comparison, ...]
     adapt: tuple[Adaptation, ...]
     fields: tuple[FieldCheck, ...]
-    schedule: tuple[ScheduleSweep, ...]
     recover: tuple[RecoveryCheck, ...]
-    zero_shot: tuple[ZeroShotComparison, ...]
 
 
 def read_plan(path: Path) -> EvaluationPlan:
@@ -201,20 +122,22 @@ def read_plan(path: Path) -> EvaluationPlan:
         msg = f"{path} is not valid TOML: {error}"
         raise ConfigError(msg) from error
     readers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-        "compare": _comparison,
+        "compare": comparison_from,
         "adapt": _adaptation,
         "fields": lambda table: options_from(FieldCheck, {**table, "cases": _entries(table, "cases")}),
-        "schedule": lambda table: options_from(ScheduleSweep, {**table, "cases": _entries(table, "cases")}),
         "recover": _recovery,
-        "zero_shot": _zero_shot,
     }
-    unknown = sorted(set(raw) - set(readers))
-    if unknown or not raw:
-        known = ", ".join(f"[[{name}]]" for name in readers)
+    unknown = sorted(set(raw) - set(readers) - {"title", "features", "page"})
+    if unknown or not set(raw) & set(readers):
+        known = ", ".join(f"[[{name}]]" for name in readers) + ", [features], [page] and title"
         what = f"unknown table {unknown[0]!r}" if unknown else "nothing is asked for"
         msg = f"{path}: {what}; known are {known}."
         raise ConfigError(msg)
-    return EvaluationPlan(**{part.name: _read_all(raw, part.name, readers) for part in fields(EvaluationPlan)})
+    tables = {name: _read_all(raw, name, readers) for name in readers}
+    features = options_from(FeatureNetworks, raw.get("features", {}))
+    title = str(raw.get("title", path.stem))
+    page = options_from(PageWords, {"title": title, **raw.get("page", {})})
+    return EvaluationPlan(title=title, features=features, page=page, **tables)
 
 
 def _read_all(raw: Mapping[str, Any], name: str, readers: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
@@ -231,11 +154,6 @@ def _entries(table: Mapping[str, Any], name: str) -> tuple[DataEntry, ...]:
         msg = f"A table of the evaluation file needs at least one [[...{name}]], got {sorted(table)}."
         raise ConfigError(msg)
     return entries
-
-
-def _comparison(table: Mapping[str, Any]) -> Comparison:
-    entries = {name: _entries(table, name) for name in ("cases", "training")}
-    return options_from(Comparison, {**table, **entries})
 
 
 def _adaptation(table: Mapping[str, Any]) -> Adaptation:
@@ -260,15 +178,3 @@ def _labelled(table: Mapping[str, Any]) -> LabelledData:
 def _recovery(table: Mapping[str, Any]) -> RecoveryCheck:
     known = options_from(KnownDeformation, table.get("known", {}))
     return options_from(RecoveryCheck, {**table, "known": known})
-
-
-def _zero_shot(table: Mapping[str, Any]) -> ZeroShotComparison:
-    entries: dict[str, Any] = {name: _entries(table, name) for name in ("cases", "training")}
-    if "tissues" in table:
-        groups = table["tissues"].get("groups") if isinstance(table["tissues"], dict) else None
-        if not isinstance(groups, dict) or not all(isinstance(values, list) for values in groups.values()):
-            msg = f"[zero_shot.tissues] needs labels and groups of label values, got {table['tissues']!r:.120}."
-            raise ConfigError(msg)
-        groups = {name: tuple(values) for name, values in groups.items()}
-        entries["tissues"] = options_from(TissueTruth, {**table["tissues"], "groups": groups})
-    return options_from(ZeroShotComparison, {**table, **entries})

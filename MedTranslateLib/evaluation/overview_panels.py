@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ from MedTranslateLib.evaluation.slice_views import SliceView
 from MedTranslateLib.imaging.display import DisplayRange
 from MedTranslateLib.imaging.fields import map_points
 
+FloatPlane = npt.NDArray[np.floating]
 PANEL, INK, AMBER, CYAN = "#000000", "#f2f4f7", "#ffb547", "#39d2ff"
 FIELD_COLOURS, DEVIATION_COLOURS = "viridis", "inferno"
 GRID_MM = 20.0
@@ -122,6 +125,31 @@ def displacements(field: DisplacementField, points_ras: npt.NDArray[np.float64])
     return (map_points(field, flat) - flat).reshape(points_ras.shape)
 
 
+def draw_arrows(axes: Axes, places: Sequence[FloatPlane], across: FloatPlane, down: FloatPlane) -> None:
+    """Draws arrows in the units of the axes.
+
+    Args:
+        axes: Where the picture lies, rows downwards.
+        places: Columns and rows of their starts.
+        across: Their extent along columns.
+        down: Their extent along rows.
+    """
+    axes.quiver(
+        *places,
+        across,
+        down,
+        color=INK,
+        angles="xy",
+        scale_units="xy",
+        scale=1.0,
+        width=0.0035,
+        headwidth=4.0,
+        headlength=4.0,
+        headaxislength=3.5,
+        minlength=0.5,
+    )
+
+
 def arrow_magnification(largest_mm: float) -> int:
     """How many times longer than the displacement arrows are drawn, so that neighbours just do not touch."""
     return max(1, int(ARROW_STEP_MM / largest_mm))
@@ -138,20 +166,7 @@ def _draw_arrows(axes: Axes, view: SliceView, moved: npt.NDArray[np.float64]) ->
     across, down, _ = view.directions_ras.T
     x, y = _ticks(width, ARROW_STEP_MM), _ticks(height, ARROW_STEP_MM)
     picked = moved[(y / height * rows).astype(int)][:, (x / width * columns).astype(int)]
-    axes.quiver(
-        *np.meshgrid(x, y),
-        picked @ across,
-        picked @ down,
-        color=INK,
-        angles="xy",
-        scale_units="xy",
-        scale=1.0,
-        width=0.0035,
-        headwidth=4.0,
-        headlength=4.0,
-        headaxislength=3.5,
-        minlength=0.5,
-    )
+    draw_arrows(axes, np.meshgrid(x, y), picked @ across, picked @ down)
 
 
 def _ticks(length: float, step: float) -> npt.NDArray[np.float64]:

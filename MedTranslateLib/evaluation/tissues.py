@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.core.volume import Geometry, Volume
-from MedTranslateLib.evaluation.config import TissueTruth
+from MedTranslateLib.evaluation.compare_config import TissueTruth
 from MedTranslateLib.imaging.resample import thin_out
 from MedTranslateLib.metrics.structure import score_overlap
-from MedTranslateLib.training.cases import Slices, case_geometry, read_raw_cases
+from MedTranslateLib.training.cases import CaseFiles, Slices, case_geometry, read_case
 from MedTranslateLib.training.config import CaseLayout, DataEntry
 
 Labels = npt.NDArray[np.intp]
@@ -52,7 +52,7 @@ class TissueClassifier:
             np.add.at(counts, (_shade(stack), truth), 1)
         if not counts[:, 1:].any(axis=0).all():
             missing = 1 + int(np.flatnonzero(~counts[:, 1:].any(axis=0))[0])
-            msg = f"Tissue {missing} of [zero_shot.tissues] occurs in no training label map; check its values."
+            msg = f"Tissue {missing} of [compare.tissues] occurs in no training label map; check its values."
             raise ConfigError(msg)
         seen = np.flatnonzero(counts[:, 1:].any(axis=1))
         nearest = seen[np.abs(np.arange(SHADES)[:, None] - seen).argmin(axis=1)]
@@ -68,22 +68,57 @@ class TissueClassifier:
         return float(np.nanmean(scores))
 
 
-def load_tissues(entry: DataEntry, truth: TissueTruth, layout: CaseLayout, data_root: Path) -> list[Labels]:
-    """The tissues of each case of an entry, in the order and on the grid of `load_cases`.
+def label_path(files: CaseFiles, entry: DataEntry, truth: TissueTruth, data_root: Path) -> Path:
+    """Where the label map of a case lies, whether it exists or not.
+
+    Args:
+        files: The images of the case.
+        entry: Which the case is of.
+        truth: Names the label maps.
+        data_root: What the entry's folder is relative to.
+    """
+    if entry.kind == "npz":
+        return files.paths[0]
+    folder = data_root / entry.folder
+    if entry.kind == "volumes":
+        return folder / files.name / truth.labels
+    suffix = entry.target if files.source is None else entry.source
+    return folder / (files.paths[0].name.removesuffix(suffix) + truth.labels)
+
+
+def case_tissues(files: CaseFiles, entry: DataEntry, truth: TissueTruth, layout: CaseLayout, data_root: Path) -> Labels:
+    """The number of the true tissue of each pixel of a case, on the grid of `load_case`.
+
+    Args:
+        files: The images of the case.
+        entry: Which the case is of.
+        truth: The label maps.
+        layout: Slice grid of the images.
+        data_root: What the entry's folder is relative to.
+
+    Returns:
+        (N, H, W), numbers from 1 in the order of the groups; 0 is no named tissue.
 
     Raises:
-        ConfigError: If a case has no label map.
+        ConfigError: If the case has no label map, or one of another size that has no place in the patient.
     """
+    path = label_path(files, entry, truth, data_root)
+    if not path.exists():
+        msg = f"Case {files.name} in {entry.folder} has no label map {path.name!r}; add it, or leave out the case."
+        raise ConfigError(msg)
+    images = read_case(files, entry, layout.grid)
     labelled = replace(entry, source="", target=truth.labels, paired=False)
-    maps = {raw.name: raw.target for raw in read_raw_cases(labelled, data_root, layout.grid)}
-    found = []
-    for raw in sorted(read_raw_cases(entry, data_root, layout.grid), key=lambda case: case.name):
-        labels = maps.get(raw.name)
-        if labels is None:
-            msg = f"Case {raw.name} in {entry.folder} has no label map {truth.labels!r}."
-            raise ConfigError(msg)
-        found.append(_tissues(labels, case_geometry(raw, layout.grid), truth))
-    return found
+    labels = read_case(CaseFiles(files.name, None, path), labelled, layout.grid).target
+    reference = images.source or images.target
+    if labels is None or reference is None:
+        msg = f"Case {files.name} in {entry.folder} has no images to lay {truth.labels!r} over."
+        raise ConfigError(msg)
+    geometry = case_geometry(images, layout.grid)
+    if entry.kind != "volumes" and labels.array_kji.shape != reference.array_kji.shape:
+        sizes = f"{labels.array_kji.shape} for images of {reference.array_kji.shape}"
+        msg = f"Case {files.name} in {entry.folder}: the label map {truth.labels!r} is {sizes}; they must be one size."
+        raise ConfigError(msg)
+    return _tissues(labels, geometry, truth)
 
 
 def _tissues(labels: Volume, geometry: Geometry | None, truth: TissueTruth) -> Labels:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
 
 from MedTranslateLib.evaluation.adaptation import (
     HISTOGRAM_MATCHING,
     NO_TRANSLATION,
     Translated,
-    adaptation_text,
     carried,
+    figures_of,
     score_adaptation,
-    summarise_adaptation,
     translators,
 )
+from MedTranslateLib.evaluation.aggregate import Arrangement, summarise
+from MedTranslateLib.evaluation.config import Adaptation, LabelledData
+from MedTranslateLib.evaluation.measurement import Measurement
+from MedTranslateLib.evaluation.metric_names import METRICS
+from MedTranslateLib.evaluation.protocols import OWN_DOMAIN, PROTOCOLS, Site
 from MedTranslateLib.inference.correspond import displacements_of
 from MedTranslateLib.methods.fields import fade_at_border
-from MedTranslateLib.training.config import TrainingOptions
+from MedTranslateLib.training.config import DataEntry, TrainingOptions
 from MedTranslateLib.training.labelled import LabelledCase
 from MedTranslateLib.training.segmentation import train_segmenter
 
@@ -94,16 +97,74 @@ def test_a_slice_in_which_nothing_is_found_is_counted_and_not_averaged_away():
     assert 0 < row.overlap.dice < 1
 
 
-def test_the_summary_is_the_mean_over_patients_in_the_order_of_the_translators():
-    cases = [case_of(ellipse((20, 25), (7, 9))), case_of(np.zeros(SIZE, bool))]
-    rows = list(score_adaptation(cases, {"b": still, "a": lying}, brightness_above_zero))
-    summary = summarise_adaptation(rows)
-    assert [row["label"] for row in summary] == ["b", "a"]
-    assert summary[0]["dice"] == 1.0  # the empty case has no Dice
-    assert math.isnan(rows[2].overlap.dice)
-    text = adaptation_text(summary)
-    assert "Dice" in text.splitlines()[0]
-    assert len(text.splitlines()) == 4
+def test_the_table_is_the_mean_over_patients_without_what_is_not_defined():
+    """The second patient has no structure: no Dice. Half of the first one's is found: 2 * 1 / (1 + 2)."""
+    full = ellipse((20, 25), (7, 9))
+    full[:, 25] = False  # left and right half are mirror images
+    half = full & (np.arange(SIZE[1]) < 25)
+    scores = score_adaptation(
+        [case_of(full, full), case_of(np.zeros(SIZE, bool))],
+        {"still": still},
+        lambda slices: np.stack([half, np.zeros(SIZE, bool)])[: len(slices)] & (slices > 0),
+    )
+    figures = [(f"patient {number}", figures_of(score)) for number, score in enumerate(scores)]
+    assert figures[0][1] == pytest.approx(
+        {
+            "accuracy": 1 - 0.75 * full.mean(),
+            "dice": 2 * 1 / (1 + 4),
+            "miou": (1 / 4 + (2 * SIZE[0] * SIZE[1] - 2 * full.sum()) / (2 * SIZE[0] * SIZE[1] - full.sum() / 2)) / 2,
+            **dict.fromkeys(
+                ("boundary_px", "boundary_median_px", "boundary_identity_px"), boundary_distance(half, full)
+            ),
+            "missed": 1.0,
+        }
+    )
+    rows = [Measurement("t", case, "forward", "still", *figure) for case, row in figures for figure in row.items()]
+    summaries = {one.metric: one for one in summarise(rows, Arrangement())}
+    assert (summaries["dice"].mean, summaries["dice"].n, summaries["dice"].undefined) == (pytest.approx(0.4), 1, 1)
+    assert (summaries["missed"].mean, summaries["missed"].n) == (0.5, 2)
+    assert set(summaries) <= set(METRICS)
+
+
+def boundary_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """By brute force: each boundary pixel to the nearest one of the other mask."""
+    places = [np.argwhere(mask & ~binary_erosion(mask)) for mask in (one, other)]
+    apart = np.linalg.norm(places[0][:, None] - places[1][None], axis=-1)
+    return float(np.concatenate([apart.min(axis=1), apart.min(axis=0)]).mean())
+
+
+def test_the_protocol_scores_the_segmenter_on_its_held_out_patients_and_every_translator_on_the_source(
+    tmp_path, make_bundle
+):
+    """A bundle that changes nothing scores as no translation does; patients p0 and p4 were not trained on."""
+    folder = make_bundle("ident", size_hw=SIZE, spacing_mm=1.0)
+    rng = np.random.default_rng(5)
+    for name, count in (("target", 8), ("source", 2)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            mask = np.stack([ellipse(rng.uniform((14, 16), (26, 32)), rng.uniform(5, 9, 2)) for _ in range(2)])
+            np.savez(tmp_path / name / f"p{number}.npz", image=np.where(mask, 200.0, 20.0), label=3 * mask)
+    labelled = [
+        LabelledData(DataEntry("npz", name, source="image", target="label", stored_range=(0, 250)), 3.0)
+        for name in ("target", "source")
+    ]
+    options = TrainingOptions(iterations=40, batch_size=4, learning_rate=5e-3, flip=False, seed=1)
+    plan = Adaptation((str(folder),), *labelled, options, held_out=4)
+    found = PROTOCOLS["adapt"](plan, Site(tmp_path, tmp_path, tmp_path / "work", "cpu")).measurements
+    rows = {(one.case, one.method, one.metric): one.value for one in found}
+    own = {case for case, method, _ in rows if method == OWN_DOMAIN}
+    assert own == {"p0", "p4"}
+    assert {one.metric for one in found} <= set(METRICS)
+    for case in ("p0", "p1"):
+        scores = [
+            {metric: rows[key] for key in rows if key[:2] == (case, method) for metric in key[2:]}
+            for method in (NO_TRANSLATION, str(folder))
+        ]
+        assert scores[0] == scores[1]
+        assert scores[0]["dice"] > 0.8
+        assert len(scores[0]) == 7
+    assert all(rows[case, OWN_DOMAIN, "dice"] > 0.8 for case in own)
+    assert {one.table for one in found} == {"Adaptation segmentation on source"}
 
 
 def test_histogram_matching_brings_the_shades_of_the_target_domain():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from MedTranslateLib.evaluation.config import RecoveryCheck
 from MedTranslateLib.evaluation.known_deformation import (
     KnownDeformation,
     deformed_cases,
@@ -14,7 +15,10 @@ from MedTranslateLib.evaluation.known_deformation import (
     target_cases,
     to_one_outline,
 )
-from MedTranslateLib.training.cases import TrainingCase
+from MedTranslateLib.evaluation.metric_names import METRICS
+from MedTranslateLib.evaluation.protocols import PROTOCOLS, Site
+from MedTranslateLib.training.cases import TrainingCase, load_cases
+from MedTranslateLib.training.config import read_config
 
 SIZE = (64, 72)
 KNOWN = KnownDeformation(zoom=0.85, bend_px=6.0, random_px=2.0, random_smoothness_px=8.0)
@@ -94,3 +98,77 @@ def test_the_target_domain_is_left_as_it_is():
     assert cases[0].source is None
     assert not cases[0].paired
     assert cases[0].target.shape == (1, *SIZE)
+
+
+TRAINING = """
+name = "known"
+[card]
+version = "1.0.0"
+anatomy = "brain"
+summary = "A check."
+training_data = "generated heads"
+training_licence = "none"
+spacing_origin = "stated"
+spacing_rule = "generated"
+reversible = false
+limits = ["A check."]
+citation = "none"
+[grid]
+plane = "axial"
+spacing_mm = 4.0
+size_hw = [48, 40]
+[source]
+modality = "MR"
+name = "T1"
+scale = { kind = "relative", low = 0.5, high = 99.5 }
+[target]
+modality = "MR"
+name = "T1"
+scale = { kind = "relative", low = 0.5, high = 99.5 }
+[method]
+name = "plasticine"
+channels = [16, 16]
+velocity_channels = 8
+velocity_levels = 2
+[training]
+iterations = 1
+batch_size = 1
+flip = false
+[[data]]
+kind = "npz"
+folder = "heads"
+source = "t1"
+[[validation]]
+kind = "npz"
+folder = "tests"
+source = "t1"
+"""
+
+
+def test_the_protocol_measures_what_was_known_and_says_that_a_network_of_one_step_did_not_recover_it(tmp_path):
+    """What is known does not depend on the network: it is worked out from the heads and the seed."""
+    for folder, count in (("heads", 2), ("tests", 3)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            image = head((30 + number, 37), (22, 18), number)[8:56, 16:56]
+            np.savez(tmp_path / folder / f"{number}.npz", t1=((image + 1) * 100).astype(np.float32)[None])
+    (tmp_path / "training.toml").write_text(TRAINING, encoding="utf-8")
+    known = KnownDeformation(zoom=0.8, bend_px=4.0, random_px=1.0, random_smoothness_px=8.0)
+    site = Site(tmp_path, tmp_path, tmp_path / "work", "cpu")
+    found = PROTOCOLS["recover"](RecoveryCheck("training.toml", known, seed=3), site).measurements
+    figures = {one.metric: one.value for one in found}
+
+    config = read_config(tmp_path / "training.toml")
+    rng = np.random.default_rng(3)
+    heads, tests = (load_cases(entries, config.layout, tmp_path) for entries in (config.data, config.validation))
+    list(deformed_cases(heads, known, rng))
+    deformed = list(deformed_cases(tests, known, rng))
+    lengths = [np.linalg.norm(one.displacement, axis=0)[one.body].mean() for one in deformed]
+    assert figures["known_px"] == pytest.approx(np.mean(lengths))
+    assert 0 < figures["floor_px"] < 1.0  # the random part is nowhere longer
+    assert figures["known_error_mm"] == pytest.approx(4.0 * figures["error_px"])
+    assert figures["cases"] == 3
+    assert figures["reached"] == 0.0
+    assert figures["error_px"] > figures["known_px"] / 3
+    assert {(one.case, one.method) for one in found} == {("", "known")}
+    assert all(METRICS[name].definition.endswith(".") for name in figures)

@@ -1,0 +1,1 @@
+"""The results of an evaluation as files that people and programs read."""
