@@ -189,7 +189,7 @@ def _baselines(comparison: Comparison) -> Sequence[str]:
 
 
 def _distinct(competitors: Sequence[Competitor]) -> list[Competitor]:
-    titles = [one.title for one in competitors]
+    titles = [*BASELINES, *(one.title for one in competitors)]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     if twice:
         msg = f"Two methods are called {twice[0]!r}; give each a title of its own."

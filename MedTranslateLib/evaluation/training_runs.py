@@ -9,8 +9,10 @@ from pathlib import Path
 from MedTranslateLib.bundles.manifest import WEIGHTS
 from MedTranslateLib.evaluation.compare_config import Family
 from MedTranslateLib.evaluation.competitors import variants_of
+from MedTranslateLib.evaluation.hashes import key_of
 from MedTranslateLib.inference.devices import choose_device
 from MedTranslateLib.training.cases import TrainingCase, load_cases
+from MedTranslateLib.training.config import TrainingConfig
 from MedTranslateLib.training.export import export_bundle
 from MedTranslateLib.training.loop import TrainingRun, fit
 from MedTranslateLib.training.variants import VariantConfig
@@ -55,12 +57,17 @@ def trained_bundles(family: Family, site: TrainingSite) -> dict[str, Path]:
     """
     folders, cases = {}, None
     for one in variants_of(family, site.config_folder):
-        folder = site.folder / one.config.name
+        folder = site.folder / folder_name(one.config)
         if not (folder / CARD).is_file() or not (folder / WEIGHTS).is_file():
             cases = cases or load_cases(one.config.data, one.config.layout, site.data_root)
             _train(one, cases, folder, site)
         folders[one.variant.name] = folder
     return folders
+
+
+def folder_name(config: TrainingConfig) -> str:
+    """Name and mark of a training: weights of a file that was changed since must not be taken for those of the file."""
+    return f"{config.name}-{key_of(config.raw)[:8]}"
 
 
 def _train(one: VariantConfig, cases: Sequence[TrainingCase], folder: Path, site: TrainingSite) -> None:

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from MedTranslateLib.core.errors import InvalidVolumeError, SourceNotFoundError, SourceUnreadableError
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.geometry import geometry_of
+from MedTranslateLib.imaging.nifti_values import count_not_finite
 from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array, stream_nrrd
 
 READABLE = "NIfTI (.nii, .nii.gz), NRRD, MetaImage (.mha, .mhd) or a folder with one DICOM series"
@@ -39,6 +40,10 @@ def read_volume(path: Path, allocate: Allocate = new_array) -> Volume:
     if streamed is not None:
         return Volume(streamed.array_kji, geometry_of(streamed.header), _stem(path), _modality(streamed.header))
     image = _read_series(path) if path.is_dir() else _read_file(path)
+    lost = 0 if path.is_dir() else count_not_finite(path)
+    if lost:
+        msg = f"{path} holds {lost} voxels that are not finite (NaN or infinite); repair the image first."
+        raise InvalidVolumeError(msg)
     return _volume_from(image, _stem(path))
 
 

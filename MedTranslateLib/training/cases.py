@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.core.errors import ConfigError, MedTranslateError
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.geometry import (
     DISPLAY_AXES_RAS,
@@ -218,7 +221,7 @@ def _list_npz(entry: DataEntry, folder: Path) -> Iterator[CaseFiles]:
 
 def _read_npz(files: CaseFiles, entry: DataEntry, grid: SliceGrid) -> RawCase:
     path = files.paths[0]
-    with np.load(path, allow_pickle=False) as stored:
+    with _opened(path) as stored:
         unknown = [key for key in (entry.source, entry.target) if key and key not in stored.files]
         if unknown:
             msg = f"{path.name} has no array {unknown[0]!r}; it has {', '.join(stored.files)}."
@@ -234,6 +237,18 @@ def _read_npz(files: CaseFiles, entry: DataEntry, grid: SliceGrid) -> RawCase:
     spacing = entry.pixel_mm or grid.spacing_mm
     volumes = [None if s is None else _stack_volume(s, grid.plane, spacing, files.name) for s in stacks]
     return RawCase(files.name, volumes[0], volumes[1], on_grid=not entry.pixel_mm)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            yield stored
+    except MedTranslateError:
+        raise
+    except (BadZipFile, OSError, ValueError) as error:
+        msg = f"{path} cannot be read as a set of arrays (.npz): {error}"
+        raise ConfigError(msg) from error
 
 
 def _list_png_pairs(entry: DataEntry, folder: Path) -> Iterator[CaseFiles]:

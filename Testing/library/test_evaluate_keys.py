@@ -46,7 +46,8 @@ def test_the_hash_of_the_code_follows_what_figures_are_made_by_and_not_what_they
         (tmp_path / name).write_text("x = 2\n", encoding="utf-8")
         return hashes.hash_of_code.__wrapped__()
 
-    told_by = {hash_after(f"{name}.py") for name in ("evaluation/report/html", "cli/main", "mrml/a")}
+    told_by = {hashes.hash_of_code.__wrapped__()}
+    told_by |= {hash_after(f"{name}.py") for name in ("evaluation/report/html", "cli/main", "mrml/a")}
     assert len(told_by) == 1
     made_by = {hash_after(f"{name}.py") for name in ("metrics/a", "evaluation/units", "metrics/new")}
     assert len(made_by | told_by) == 4
@@ -110,16 +111,14 @@ def test_a_changed_image_changes_the_units_of_its_case(place):
     assert changed(place, before) == {"p2, one", "p2, twice"}
 
 
-def test_a_changed_bundle_changes_the_units_of_its_method_and_all_where_it_gives_the_grid(place):
+@pytest.mark.parametrize(("name", "units"), [("two", {"p1, twice", "p2, twice"}), ("one", ALL)])
+def test_a_changed_bundle_changes_the_units_of_its_method_and_all_where_it_gives_the_grid(place, name, units):
     before = keys(place)
-    for name in ("two", "one"):
-        manifest = place.plan_path.parent / name / "bundle.json"
-        weights = place.plan_path.parent / name / "weights.safetensors"
-        content = weights.read_bytes() + b" "
-        old = hashes.sha256_of(weights)
-        weights.write_bytes(content)
-        manifest.write_text(manifest.read_text().replace(old, hashes.sha256_of(weights)), encoding="utf-8")
-        assert changed(place, before) == ({"p1, twice", "p2, twice"} if name == "two" else ALL)
+    manifest, weights = (place.plan_path.parent / name / file for file in ("bundle.json", "weights.safetensors"))
+    old = hashes.sha256_of(weights)
+    weights.write_bytes(weights.read_bytes() + b" ")
+    manifest.write_text(manifest.read_text().replace(old, hashes.sha256_of(weights)), encoding="utf-8")
+    assert changed(place, before) == units
 
 
 @pytest.mark.parametrize(

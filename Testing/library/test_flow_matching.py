@@ -263,11 +263,15 @@ def test_a_trained_flow_carries_each_of_eight_gaussians_to_its_share_of_the_othe
     method = flow_with(nn.Identity(), path=path, noise=0.05)
     train(method, unpaired(count), iterations)
     points, modes = gaussians(CIRCLE, NARROW, 500, chance(5))
-    distance, reached = nearest_mode(carried(method, points, 50))
+    ends = carried(method, points, 50)
+    distance, reached = nearest_mode(ends)
     # the noise of the path widens the target; 98.9 % of a perfect flow would lie within three deviations
     assert float((distance < 3 * math.hypot(WIDE, 0.05)).float().mean()) > 0.9
     shares = torch.bincount(reached, minlength=8) / 500
     torch.testing.assert_close(shares, torch.full((8,), 0.125), rtol=0, atol=4 * math.sqrt(0.125 * 0.875 / 500))
+    centres = torch.stack([ends.view(-1, 2)[reached == mode].mean(0) for mode in range(8)])
+    assert (centres - ELLIPSE).norm(dim=1).max() < WIDE
+    assert (centres - ELLIPSE).norm(dim=1).mean() < WIDE / 2
     if path == "ot-cfm":  # the plan joins each Gaussian with the one that lies ahead of it, and paths do not cross
         assert float((reached == modes).float().mean()) > 0.98
 

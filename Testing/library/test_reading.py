@@ -155,3 +155,16 @@ def test_reading_leaves_the_file_as_it_was(tmp_path):
     before = path.read_bytes()
     assert isinstance(read_volume(path), Volume)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_nan_in_nifti_is_found_though_the_reader_of_itk_makes_it_zero(tmp_path, ending):
+    values = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    values[1, 2, 3], values[2, 0, 0] = np.nan, np.inf
+    path = tmp_path / f"head{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(path))
+    assert np.isfinite(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))).all()  # which is why it has to be looked for
+    with pytest.raises(InvalidVolumeError, match="holds 2 voxels that are not finite"):
+        read_volume(path)
+    sitk.WriteImage(sitk.GetImageFromArray(np.nan_to_num(values, posinf=7)), str(path))
+    assert read_volume(path).array_kji[1, 1, 1] == 26

@@ -17,7 +17,7 @@ from MedTranslateLib.bundles.verify import verify_bundle
 from MedTranslateLib.cli.main import main
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.evaluation.compare_config import Family
-from MedTranslateLib.evaluation.training_runs import TrainingSite, kept_bundles, trained_bundles
+from MedTranslateLib.evaluation.training_runs import TrainingSite, folder_name, kept_bundles, trained_bundles
 from MedTranslateLib.inference.weights import load_bundle
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.training.cases import load_cases
@@ -233,7 +233,7 @@ def site(root: Path, told: list[tuple[str, int, int]]) -> TrainingSite:
 
 def stop_after_one_iteration(config: TrainingConfig, root: Path) -> None:
     """What a killed run leaves: a checkpoint, and no bundle."""
-    run = TrainingRun(config, root / "out" / f"{config.name}-training", root, torch.device("cpu"))
+    run = TrainingRun(config, root / "out" / f"{folder_name(config)}-training", root, torch.device("cpu"))
     trainer = Trainer(run, load_cases(config.data, config.layout, root))
     trainer.step()
     trainer.save()
@@ -245,7 +245,7 @@ def test_missing_variants_are_trained_once_and_those_that_stopped_go_on(data_roo
     stop_after_one_iteration(read_variant(path, "flow"), data_root)
     folders = trained_bundles(family, site(data_root, told))
     assert told == [("one-step", 1, 2), ("one-step", 2, 2), ("flow", 2, 2)]
-    assert folders == {name: data_root / "out" / f"toy-{name}" for name in ("one-step", "flow")}
+    assert [folder.name.rpartition("-")[0] for folder in folders.values()] == ["toy-one-step", "toy-flow"]
     assert [verify_bundle(folder).name for folder in folders.values()] == ["toy-one-step", "toy-flow"]
     assert len(list((data_root / "out").iterdir())) == 4  # two bundles, two folders of checkpoints
     (data_root / "data").rename(data_root / "moved")  # a finished family needs no data
@@ -253,6 +253,10 @@ def test_missing_variants_are_trained_once_and_those_that_stopped_go_on(data_roo
     assert trained_bundles(family, site(data_root, told)) == folders
     assert [(folder / WEIGHTS).stat().st_mtime_ns for folder in folders.values()] == before
     assert len(told) == 3
+    path.write_text(path.read_text(encoding="utf-8").replace("iterations = 2", "iterations = 3"), encoding="utf-8")
+    (data_root / "moved").rename(data_root / "data")
+    others = trained_bundles(family, site(data_root, told))  # another file is another training
+    assert not set(others.values()) & set(folders.values())
 
 
 def test_a_bundle_that_was_not_finished_is_written_again_from_its_last_checkpoint(data_root):
