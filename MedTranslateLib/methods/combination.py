@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.methods.contract import (
     Direction,
     Distance,
@@ -26,7 +25,7 @@ from MedTranslateLib.methods.contract import (
 from MedTranslateLib.methods.cyclegan import CycleGan, CycleGanOptions
 from MedTranslateLib.methods.deformation import DeformationOptions, deformation_terms, velocity_alone
 from MedTranslateLib.methods.fields import integrate, warp
-from MedTranslateLib.methods.networks.velocity_unet import VelocityUNet
+from MedTranslateLib.methods.networks.velocity_unet import VelocityUNet, check_velocity_network
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
 from MedTranslateLib.methods.structure import shows_nothing
@@ -52,9 +51,7 @@ class CombinationOptions(CycleGanOptions):
     def __post_init__(self) -> None:
         """Refuses values outside what the method is defined for."""
         super().__post_init__()
-        if min(self.velocity_channels, self.velocity_patch) < 1 or self.velocity_levels < 2:
-            msg = "velocity_channels and velocity_patch must be at least 1, velocity_levels 2."
-            raise ConfigError(msg)
+        check_velocity_network(self.velocity_channels, self.velocity_patch, self.velocity_levels)
         self.deforming()
 
     def deforming(self) -> DeformationOptions:

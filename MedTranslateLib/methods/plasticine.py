@@ -30,7 +30,7 @@ from MedTranslateLib.methods.contract import (
 from MedTranslateLib.methods.deformation import DeformationOptions, deformation_terms, velocity_alone
 from MedTranslateLib.methods.fields import integrate, warp
 from MedTranslateLib.methods.networks.patch_unet import PatchUNet, block_offset, check_network
-from MedTranslateLib.methods.networks.velocity_unet import VelocityUNet
+from MedTranslateLib.methods.networks.velocity_unet import VelocityUNet, check_velocity_network
 from MedTranslateLib.methods.noise_schedule import TRAINING_STEPS, NoiseSchedule
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
@@ -95,9 +95,7 @@ class PlasticineOptions:
             msg = f"sampler = {self.sampler!r} is unknown; choose {', '.join(s.value for s in Sampler)}."
             raise ConfigError(msg)
         check_network(self.channels, self.residual_blocks, self.patch)
-        if min(self.velocity_channels, self.velocity_patch) < 1 or self.velocity_levels < 2:
-            msg = "velocity_channels and velocity_patch must be at least 1, velocity_levels 2."
-            raise ConfigError(msg)
+        check_velocity_network(self.velocity_channels, self.velocity_patch, self.velocity_levels)
         self.deforming()
 
     def deforming(self) -> DeformationOptions:

@@ -13,6 +13,8 @@ from monai.networks.nets import UNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from MedTranslateLib.core.errors import ConfigError
+
 ALIGNMENT_LAYERS = 4
 """3x3 convolutions of the block that replaces the target's features (Section III-C)."""
 FIRST_GUESS = 1e-3
@@ -32,6 +34,17 @@ class Velocities:
     forward: Tensor
     backward: Tensor
     features: Tensor
+
+
+def check_velocity_network(channels: int, patch: int, levels: int) -> None:
+    """Refuses a network that cannot be built; see `VelocityUNet`.
+
+    Raises:
+        ConfigError: If a count is too small.
+    """
+    if min(channels, patch) < 1 or levels < 2:
+        msg = "velocity_channels and velocity_patch must be at least 1, velocity_levels 2."
+        raise ConfigError(msg)
 
 
 class VelocityUNet(nn.Module):
