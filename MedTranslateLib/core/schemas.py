@@ -6,11 +6,11 @@ import json
 from importlib import resources
 from typing import Any, Literal
 
-SchemaName = Literal["bundle", "request", "result", "provenance"]
+SchemaName = Literal["bundle", "request", "result", "provenance", "ledger"]
 
 
 def load_schema(name: SchemaName) -> dict[str, Any]:
-    """The schema of `bundle.json`, `request.json`, `result.json` or `provenance.json`."""
+    """The schema of `bundle.json`, `request.json`, `result.json`, `provenance.json` or `ledger.json`."""
     file = resources.files("MedTranslateLib.core") / "schemas" / f"{name}.schema.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema

@@ -9,8 +9,9 @@ from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.core.errors import CorruptResultError, WorkerDiedError
 from MedTranslateLib.core.messages import Failure, error_of
 from MedTranslateLib.imaging.job_folder import FILES, RESULT, read_result_table
+from MedTranslateLib.imaging.trust_files import LEDGER_FILES, TRUST_FILES
 
-OPTIONAL_FILES = frozenset({"uncertainty"})
+OPTIONAL_FILES = frozenset({"uncertainty", *TRUST_FILES, *LEDGER_FILES})
 
 
 def checked_result(folder: Path, exit_code: int, failure: Failure | None) -> Path:

@@ -37,6 +37,14 @@ RESULT = {
         "validity": "validity.nrrd",
         "uncertainty": "uncertainty.nrrd",
         "provenance": "provenance.json",
+        "trust": "trust.nrrd",
+        "expected_error": "expected_error.nrrd",
+        "trust_round_trip": "trust_round_trip.nrrd",
+        "trust_folding": "trust_folding.nrrd",
+        "trust_intensity": "trust_intensity.nrrd",
+        "trust_cycle": "trust_cycle.nrrd",
+        "ledger": "ledger.json",
+        "ledger_regions": "ledger_regions.nrrd",
     },
     "sha256": {
         "translated.nrrd": HASH,
@@ -45,10 +53,36 @@ RESULT = {
         "validity.nrrd": HASH,
         "uncertainty.nrrd": HASH,
         "provenance.json": HASH,
+        "trust.nrrd": HASH,
+        "expected_error.nrrd": HASH,
+        "trust_round_trip.nrrd": HASH,
+        "trust_folding.nrrd": HASH,
+        "trust_intensity.nrrd": HASH,
+        "trust_cycle.nrrd": HASH,
+        "ledger.json": HASH,
+        "ledger_regions.nrrd": HASH,
     },
     "correspondence": "model",
     "output": {"name": "CT", "modality": "CT", "scale": "hounsfield", "minimum": -1000.0, "maximum": 1830.5},
     "synthetic": True,
+    "note": "SYNTHETIC, research use only",
+}
+ALWAYS = {"translated.nrrd", "forward_field.nrrd", "inverse_field.nrrd", "validity.nrrd", "provenance.json"}
+LEDGER = {
+    "format": 1,
+    "rule": "What exceeds 99 % of the training slices.",
+    "entries": [
+        {
+            "number": 1,
+            "side": "source",
+            "source_ras": [-12.5, 3.0, 41.25],
+            "output_ras": [-12.0, 3.5, 41.25],
+            "volume_mm3": 812.5,
+            "strength": 2.5,
+            "trust": None,
+            "reason": "The output shows nothing where the source is bright.",
+        }
+    ],
     "note": "SYNTHETIC, research use only",
 }
 PROVENANCE = {
@@ -89,6 +123,7 @@ EXAMPLES: dict[SchemaName, dict[str, Any]] = {
     "request": REQUEST,
     "result": RESULT,
     "provenance": PROVENANCE,
+    "ledger": LEDGER,
 }
 OPEN_TABLES = {
     ("bundle", "method_options"),
@@ -107,8 +142,8 @@ OPTIONAL = {
     ("request", "estimate_drift"),
     ("request", "accept_doubtful"),
     ("request", "method_options"),
-    ("result", "files.uncertainty"),
-    ("result", "sha256.uncertainty.nrrd"),
+    *(("result", f"files.{Path(name).stem}") for name in RESULT["sha256"] if name not in ALWAYS),
+    *(("result", f"sha256.{name}") for name in RESULT["sha256"] if name not in ALWAYS),
     ("provenance", "times_s"),
     ("bundle", "training_statistics"),
     ("bundle", "centre"),
