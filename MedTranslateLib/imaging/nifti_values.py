@@ -17,6 +17,8 @@ DATATYPE, VOX_OFFSET = slice(70, 72), slice(108, 112)
 FLOAT_CODES = {16: "f4", 64: "f8"}
 """Codes of float32 and float64 in the NIfTI-1 header; other types hold finite values only."""
 PIECE_BYTES = 1 << 24
+LARGEST_OFFSET = 1 << 24
+"""Header and extensions; a file that states more is damaged."""
 
 
 def count_not_finite(path: Path) -> int:
@@ -43,7 +45,10 @@ def _count(path: Path) -> int:
         kind = FLOAT_CODES.get(int(np.frombuffer(header[DATATYPE], f"{order}i2")[0]))
         if kind is None:
             return 0
-        file.read(int(np.frombuffer(header[VOX_OFFSET], f"{order}f4")[0]) - HEADER_BYTES)
+        offset = float(np.frombuffer(header[VOX_OFFSET], f"{order}f4")[0])
+        if not 0 <= offset <= LARGEST_OFFSET:
+            return 0
+        file.read(max(int(offset), HEADER_BYTES) - HEADER_BYTES)  # as nifti1_io takes an offset within the header
         return sum(int((~np.isfinite(values)).sum()) for values in _pieces(file, np.dtype(f"{order}{kind}")))
 
 
