@@ -17,6 +17,8 @@ from MedTranslateLib.core.errors import BundleInvalidError, BundleNotFoundError,
 
 MAX_BUNDLE_BYTES = 4 << 30
 MAX_MEMBERS = 64
+MAX_PACKING, SMALL_BYTES = 100, 1 << 20
+"""Weights hardly shrink: what unpacks to a hundred times its size, and to more than a MiB, is made to fill a disk."""
 ENCRYPTED = 0x1
 MAC_FOLDER = "__MACOSX"
 """What macOS adds to every archive it makes."""
@@ -119,6 +121,8 @@ def _refusal(member: zipfile.ZipInfo, names: list[str]) -> str:
         return "is encrypted"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is packed in a way that is not supported"
+    if member.file_size > max(SMALL_BYTES, MAX_PACKING * member.compress_size):
+        return f"unpacks to more than {MAX_PACKING} times its size"
     if [other.lower() for other in names].count(name.lower()) > 1:
         return "is there twice"
     return ""

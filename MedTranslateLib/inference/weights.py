@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest
@@ -41,8 +41,9 @@ def load_bundle(folder: Path, device: torch.device) -> LoadedBundle:
         BundleInvalidError: If the weights do not belong to the method that the manifest names.
     """
     manifest = verify_bundle(folder)
-    method = build_method(manifest.method, manifest.method_options)
     try:
+        _check_shapes(manifest, folder)
+        method = build_method(manifest.method, manifest.method_options)
         stored = load_file(folder / WEIGHTS) if WEIGHTS in manifest.files else {}
         method.load_weights_of_use({name: tensor.float() for name, tensor in stored.items()})
     except (SafetensorError, RuntimeError) as error:
@@ -50,6 +51,26 @@ def load_bundle(folder: Path, device: torch.device) -> LoadedBundle:
         raise BundleInvalidError(msg) from error
     method.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     return LoadedBundle(manifest, method.eval(), device)
+
+
+def _check_shapes(manifest: Manifest, folder: Path) -> None:
+    """Compares the weights' shapes with those of the method before either takes memory: both come from a stranger.
+
+    Raises:
+        RuntimeError: If a name or shape differs.
+    """
+    with torch.device("meta"):
+        sketch = build_method(manifest.method, manifest.method_options)
+    expected = {name: list(tensor.shape) for name, tensor in sketch.weights_of_use().items()}
+    stored: dict[str, list[int]] = {}
+    if WEIGHTS in manifest.files:
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            stored = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    wrong = sorted(name for name in {*expected, *stored} if expected.get(name) != stored.get(name))
+    if wrong:
+        name = wrong[0]
+        msg = f"{name} has the shape {stored.get(name, 'nothing')}, expected {expected.get(name, 'nothing')}."
+        raise RuntimeError(msg)
 
 
 def with_options(bundle: LoadedBundle, options: Mapping[str, Any]) -> LoadedBundle:

@@ -27,7 +27,7 @@ from MedTranslateLib.methods.contract import (
     TrainingBatch,
     TrainingLoss,
 )
-from MedTranslateLib.methods.networks.patch_unet import PatchUNet, check_network
+from MedTranslateLib.methods.networks.patch_unet import WIDEST, PatchUNet, check_network
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.methods.slice_noise import SliceNoise
 
@@ -52,8 +52,11 @@ class CycleGanOptions:
 
     def __post_init__(self) -> None:
         """Refuses values outside what the method is defined for."""
-        if min(self.cycle_weight, self.identity_weight) < 0 or self.discriminator_channels < 1:
-            msg = "cycle_weight and identity_weight must not be negative, discriminator_channels at least 1."
+        if min(self.cycle_weight, self.identity_weight) < 0 or not 1 <= self.discriminator_channels <= WIDEST:
+            msg = (
+                "cycle_weight and identity_weight must not be negative, discriminator_channels at least 1 and at most "
+                f"{WIDEST}."
+            )
             raise ConfigError(msg)
         check_network(self.channels, self.residual_blocks, self.patch)
 

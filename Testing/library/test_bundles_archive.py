@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import sys
 import zipfile
@@ -89,15 +90,39 @@ def test_a_link_inside_a_folder_is_refused(store: BundleStore, make_bundle: Make
 def test_a_zip_that_unpacks_to_more_than_allowed_is_refused(
     store: BundleStore, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:
-    folder = copy_with(make_bundle("brain-b"), tmp_path / "bomb", weights=bytes(3_000_000))
+    folder = copy_with(make_bundle("brain-b"), tmp_path / "bomb", weights=random.Random(4).randbytes(3_000_000))
     path = zip_of(folder, tmp_path / "bomb.zip")
-    assert path.stat().st_size < 20_000
     small = BundleStore(store.shipped, store.user, max_bytes=2_000_000)
     for offered in (path, folder):
         with pytest.raises(BundleInvalidError, match="holds 3 MB, more than the 2 MB"):
             small.add(offered)
     assert contents(store.user) == []
     assert store.add(path).name == "brain-b"
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(
+    store: BundleStore, make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_with(make_bundle("brain-b"), tmp_path / "bomb", weights=bytes(3_000_000))
+    path = zip_of(folder, tmp_path / "bomb.zip")
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("a member was unpacked"))
+    with pytest.raises(BundleInvalidError, match="unpacks to more than 100 times its size"):
+        store.add(path)
+    assert contents(store.user) == []
+
+
+def test_a_zip_that_understates_its_sizes_unpacks_to_no_more_than_it_states(
+    store: BundleStore, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    folder = copy_with(make_bundle("brain-b"), tmp_path / "liar", weights=bytes(3_000_000))
+    path = zip_of(folder, tmp_path / "liar.zip")
+    content = path.read_bytes()
+    assert content.count((3_000_000).to_bytes(4, "little")) >= 1
+    path.write_bytes(content.replace((3_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    with pytest.raises(BundleInvalidError, match="damaged zip"):
+        store.add(path)
+    assert contents(store.user) == []
 
 
 def test_a_zip_of_very_many_files_is_refused(store: BundleStore, tmp_path: Path) -> None:

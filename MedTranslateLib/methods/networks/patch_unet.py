@@ -13,6 +13,8 @@ TIME_SCALE = 1000.0
 """The sinusoidal embedding of DDPM expects times of this order; ours run from 0 to 1."""
 CHANNEL_MULTIPLE = 16
 """Groups of the normalisation: the width of each level must be a multiple."""
+WIDEST, DEEPEST, MOST_BLOCKS, LARGEST_PATCH = 4096, 8, 16, 16
+"""No network of this kind is larger; a bundle of unknown origin must not fill the memory by what it says of itself."""
 
 
 def block_offset(number: int, patch: int) -> tuple[int, int]:
@@ -24,13 +26,19 @@ def check_network(channels: tuple[int, ...], residual_blocks: int, patch: int) -
     """Refuses a network that cannot be built; see `PatchUNet`.
 
     Raises:
-        ConfigError: If a width is no multiple of `CHANNEL_MULTIPLE`, or a count is below 1.
+        ConfigError: If a width is no multiple of `CHANNEL_MULTIPLE`, or a count is below 1 or beyond all reason.
     """
     if not channels or any(width < 1 or width % CHANNEL_MULTIPLE for width in channels):
-        msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(channels)}."
+        msg = f"channels must be multiples of {CHANNEL_MULTIPLE}, got {list(channels)!s:.80}."
         raise ConfigError(msg)
-    if min(residual_blocks, patch) < 1:
-        msg = f"residual_blocks and patch must be at least 1, got {residual_blocks} and {patch}."
+    if max(channels) > WIDEST or len(channels) > DEEPEST:
+        msg = f"channels may be at most {DEEPEST} widths of at most {WIDEST}, got {list(channels)!s:.80}."
+        raise ConfigError(msg)
+    if not (1 <= residual_blocks <= MOST_BLOCKS and 1 <= patch <= LARGEST_PATCH):
+        msg = (
+            f"residual_blocks must be at least 1 and at most {MOST_BLOCKS}, patch at least 1 and at most "
+            f"{LARGEST_PATCH}, got {residual_blocks} and {patch}."
+        )
         raise ConfigError(msg)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from MedTranslateLib.core.errors import ConfigError
+from MedTranslateLib.methods.networks.patch_unet import DEEPEST, LARGEST_PATCH, WIDEST
 
 ALIGNMENT_LAYERS = 4
 """3x3 convolutions of the block that replaces the target's features (Section III-C)."""
@@ -40,10 +41,13 @@ def check_velocity_network(channels: int, patch: int, levels: int) -> None:
     """Refuses a network that cannot be built; see `VelocityUNet`.
 
     Raises:
-        ConfigError: If a count is too small.
+        ConfigError: If a count is too small, or beyond all reason.
     """
-    if min(channels, patch) < 1 or levels < 2:
-        msg = "velocity_channels and velocity_patch must be at least 1, velocity_levels 2."
+    if not (1 <= channels <= WIDEST and 1 <= patch <= LARGEST_PATCH and 2 <= levels <= DEEPEST):
+        msg = (
+            f"velocity_channels must be 1 to {WIDEST}, velocity_patch 1 to {LARGEST_PATCH}, velocity_levels 2 to "
+            f"{DEEPEST}, got {channels}, {patch} and {levels}."
+        )
         raise ConfigError(msg)
 
 
