@@ -52,14 +52,18 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, private: bool = False) -> None:
     """Creates a folder with its parents.
+
+    Args:
+        folder: The folder; one that is there stays as it is.
+        private: Whether only this user may open a folder that is made (where the system knows that).
 
     Raises:
         OutputError: If it cannot be created, written to, or a file is in the way.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
     if not os.access(folder, os.W_OK):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,16 @@ from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.geometry import geometry_of
 from MedTranslateLib.imaging.nifti_values import count_not_finite
 from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array, stream_nrrd
+from MedTranslateLib.imaging.promised_size import check_promise
+from MedTranslateLib.imaging.synthetic_mark import SYNTHETIC_TAGS, is_synthetic
 
 READABLE = "NIfTI (.nii, .nii.gz), NRRD, MetaImage (.mha, .mhd) or a folder with one DICOM series"
 MODALITY_TAG = "0008|0060"
 POSITION_TAG = "0020|0032"
 UNEVEN_SHARE = 0.02
 """Slice distances are rounded in headers; a missing slice is off by a whole distance."""
+STRAIGHT_MM = 0.2
+"""What rounded directions may add up to at the last slice; one degree of tilt is ten times as much."""
 
 
 def read_volume(path: Path, allocate: Allocate = new_array) -> Volume:
@@ -38,13 +44,45 @@ def read_volume(path: Path, allocate: Allocate = new_array) -> Volume:
         raise SourceNotFoundError(msg)
     streamed = stream_nrrd(path, sitk.sitkFloat32, allocate)
     if streamed is not None:
-        return Volume(streamed.array_kji, geometry_of(streamed.header), _stem(path), _modality(streamed.header))
+        header = streamed.header
+        synthetic = is_synthetic(header, path)
+        return Volume(streamed.array_kji, geometry_of(header), _stem(path), _modality(header), synthetic)
     image = _read_series(path) if path.is_dir() else _read_file(path)
     lost = 0 if path.is_dir() else count_not_finite(path)
     if lost:
         msg = f"{path} holds {lost} voxels that are not finite (NaN or infinite); repair the image first."
         raise InvalidVolumeError(msg)
-    return _volume_from(image, _stem(path))
+    return replace(_volume_from(image, _stem(path)), synthetic=is_synthetic(image, path))
+
+
+def read_mask(path: Path, allocate: Allocate = new_array) -> npt.NDArray[np.uint8]:
+    """Reads an image of whole numbers 0 to 255 as uint8 (slices, rows, columns); see `read_volume`.
+
+    Args:
+        path: File that `write_mask` wrote.
+        allocate: Gives the memory for the voxels.
+
+    Raises:
+        SourceUnreadableError: If it cannot be read.
+    """
+    streamed = stream_nrrd(path, sitk.sitkUInt8, allocate)
+    if streamed is not None:
+        return streamed.array_kji
+    return sitk.GetArrayFromImage(_read_file(path)).astype(np.uint8)
+
+
+def read_slices(files: Sequence[Path], name: str) -> Volume:
+    """Reads the given files of one DICOM series, one a slice, in the order in which they are given.
+
+    Args:
+        files: The files, neighbours in space.
+        name: How the volume is called.
+
+    Raises:
+        SourceUnreadableError: If one cannot be read.
+        InvalidVolumeError: If they are not one finite scalar volume with evenly spaced slices.
+    """
+    return _volume_from(_read_slices([str(file) for file in files], files[0].parent), name)
 
 
 def read_picture(path: Path) -> npt.NDArray[np.float32]:
@@ -63,6 +101,7 @@ def read_picture(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _read_file(path: Path) -> sitk.Image:
+    check_promise(path)
     try:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -80,25 +119,37 @@ def _read_series(folder: Path) -> sitk.Image:
         listed = "; ".join(f"{uid} ({len(files)} files, first {Path(files[0]).name})" for uid, files in names.items())
         msg = f"{folder} holds {len(series)} DICOM series: {listed}. Put the one to translate into a folder of its own."
         raise SourceUnreadableError(msg)
+    return _read_slices(names[series[0]], folder)
+
+
+def _read_slices(names: Sequence[str], folder: Path) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(names[series[0]])
+    reader.SetFileNames(names)
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
     except RuntimeError as error:
         msg = f"The DICOM series in {folder} cannot be read: {_last_line(error)}"
         raise SourceUnreadableError(msg) from error
-    _check_slice_positions(reader, folder, len(names[series[0]]))
-    if reader.HasMetaDataKey(0, MODALITY_TAG):
-        image.SetMetaData(MODALITY_TAG, reader.GetMetaData(0, MODALITY_TAG).strip())
+    positions = _positions_lps(reader, len(names))
+    if positions is not None:
+        _check_even(positions, folder)
+        _check_not_tilted(positions, image, folder)
+    for tag in (MODALITY_TAG, *SYNTHETIC_TAGS):
+        if reader.HasMetaDataKey(0, tag):
+            image.SetMetaData(tag, reader.GetMetaData(0, tag).strip())
     return image
 
 
-def _check_slice_positions(reader: sitk.ImageSeriesReader, folder: Path, count: int) -> None:
-    """A missing slice or a tilted gantry would shear the volume: ITK only warns of it, we refuse."""
-    if count < 3 or not all(reader.HasMetaDataKey(n, POSITION_TAG) for n in range(count)):
-        return
-    positions = np.array([[float(v) for v in reader.GetMetaData(n, POSITION_TAG).split("\\")] for n in range(count)])
+def _positions_lps(reader: sitk.ImageSeriesReader, count: int) -> npt.NDArray[np.float64] | None:
+    """Where the first pixel of each slice lies, (slices, 3); None for one slice, or where that is not stated."""
+    if count < 2 or not all(reader.HasMetaDataKey(n, POSITION_TAG) for n in range(count)):
+        return None
+    return np.array([[float(v) for v in reader.GetMetaData(n, POSITION_TAG).split("\\")] for n in range(count)])
+
+
+def _check_even(positions: npt.NDArray[np.float64], folder: Path) -> None:
+    """A missing slice would squeeze the volume: ITK only warns of it, we refuse."""
     steps = np.diff(positions, axis=0)
     usual = np.median(steps, axis=0)
     off = np.linalg.norm(steps - usual, axis=1)
@@ -108,6 +159,18 @@ def _check_slice_positions(reader: sitk.ImageSeriesReader, folder: Path, count: 
             f"The slices of {folder} are not evenly spaced: {np.linalg.norm(steps[where]):.3f} mm between slices "
             f"{where + 1} and {where + 2}, {np.linalg.norm(usual):.3f} mm elsewhere. A slice may be missing; "
             "resample the series in Slicer first."
+        )
+        raise InvalidVolumeError(msg)
+
+
+def _check_not_tilted(positions: npt.NDArray[np.float64], image: sitk.Image, folder: Path) -> None:
+    """A tilted gantry moves each slice a little further within its plane: ITK stacks them straight, we refuse."""
+    last = image.TransformIndexToPhysicalPoint((0, 0, len(positions) - 1))
+    off = float(np.linalg.norm(positions[-1] - last))
+    if off > STRAIGHT_MM:
+        msg = (
+            f"The slices of {folder} are shifted within their planes (a tilted gantry): the last lies {off:.3f} mm "
+            "from where a straight stack has it. Resample the series in Slicer first (its acquisition transform)."
         )
         raise InvalidVolumeError(msg)
 

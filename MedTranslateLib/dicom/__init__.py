@@ -1,0 +1,1 @@
+"""DICOM out: a finished translation and its source's series in, derived objects of the same patient and study out."""
