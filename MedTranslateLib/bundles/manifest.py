@@ -36,6 +36,8 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+NUMBERS = re.compile(r"\[\n\s+((?:[-+.0-9eE]+,\n\s+)*[-+.0-9eE]+)\n\s+\]")
+"""A list of numbers as `json` indents it; no text holds a line end."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """The exact text of `bundle.json`."""
-    return json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """The exact text of `bundle.json`; a list of numbers stands on one line, or statistics would fill pages."""
+    text = json.dumps(manifest.to_json(), indent=2, sort_keys=True, ensure_ascii=False)
+    return NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def _read_text(path: Path) -> str:

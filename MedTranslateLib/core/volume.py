@@ -90,6 +90,7 @@ class Volume:
         geometry: The grid the intensities lie on.
         name: How the image is called in messages and file names.
         modality: DICOM-like modality of the image where it is known, for example "MR" or "CT".
+        synthetic: Whether the image says of itself that no scanner made it.
 
     Raises:
         InvalidVolumeError: If array and geometry do not agree or a value is not finite.
@@ -99,6 +100,7 @@ class Volume:
     geometry: Geometry
     name: str = "volume"
     modality: str | None = None
+    synthetic: bool = False
 
     def __post_init__(self) -> None:
         """Converts to float32, freezes the array and checks it."""

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.files import renamed_when_whole
 from MedTranslateLib.imaging.geometry import set_geometry
+from MedTranslateLib.imaging.synthetic_mark import marked
 
 FAST_COMPRESSION = 1
 """zlib level: noise hardly shrinks further at higher levels, which cost several times as long."""
@@ -23,7 +24,7 @@ MAX_NRRD_HEADER = 1 << 16
 
 
 def write_volume(path: Path, volume: Volume, *, compress: bool = True) -> None:
-    """Writes float32 with geometry; the ending of `path` chooses the format.
+    """Writes float32 with geometry, and the mark of a synthetic one; the ending of `path` chooses the format.
 
     Args:
         path: File to write.
@@ -33,7 +34,8 @@ def write_volume(path: Path, volume: Volume, *, compress: bool = True) -> None:
     Raises:
         OutputError: If the file cannot be written whole.
     """
-    write_image(path, set_geometry(sitk.GetImageFromArray(volume.array_kji), volume.geometry), compress=compress)
+    image = set_geometry(sitk.GetImageFromArray(volume.array_kji), volume.geometry)
+    write_image(path, marked(image) if volume.synthetic else image, compress=compress)
 
 
 def write_mask(path: Path, mask_kji: npt.NDArray[np.uint8], geometry: Geometry) -> None:
