@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from MedTranslateLib.imaging.phantom import head_phantom
 # Small tensors: a second thread only waits for the first, for minutes where another program uses that core. Set before
 # torch is imported, and inherited by the worker processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long tests took is of no use to the user who runs them; inherited by the worker processes as well.
+os.environ.setdefault("MEDTRANSLATE_RUN_TIMES", str(Path(tempfile.gettempdir()) / "medtranslate-test-run-times.json"))
 
 LIBRARY_TESTS = Path(__file__).parent / "library"
 SLICER_PACKAGES = ("slicer", "slicer_core", "vtk", "vtkmodules")

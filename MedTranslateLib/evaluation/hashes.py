@@ -11,6 +11,7 @@ from typing import Any
 
 import MedTranslateLib
 from MedTranslateLib.bundles.verify import sha256_of
+from MedTranslateLib.core.code_version import source_hashes
 from MedTranslateLib.core.errors import BundleInvalidError
 
 WITHOUT_FIGURES = ("cli", "mrml", "evaluation/report")
@@ -26,10 +27,9 @@ def key_of(*parts: Any) -> str:
 @lru_cache(maxsize=1)
 def hash_of_code() -> str:
     """SHA-256 over all source files of the library that figures depend on."""
-    root = Path(MedTranslateLib.__file__).parent
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py"))
-    kept = [name for name in names if not name.startswith(tuple(f"{part}/" for part in WITHOUT_FIGURES))]
-    return key_of([(name, sha256_of(root / name)) for name in kept])
+    told_by = tuple(f"{part}/" for part in WITHOUT_FIGURES)
+    hashes = source_hashes(Path(MedTranslateLib.__file__).parent)
+    return key_of([item for item in hashes.items() if not item[0].startswith(told_by)])
 
 
 def hash_of_files(paths: Iterable[Path]) -> str:

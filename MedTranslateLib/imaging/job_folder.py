@@ -5,31 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import SimpleITK as sitk
 
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.errors import CorruptResultError, JobFolderError, MedTranslateError, OutputError
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import SYNTHETIC_NOTE, TranslationResult
 from MedTranslateLib.core.volume import Volume
+from MedTranslateLib.imaging.export_folder import is_export
 from MedTranslateLib.imaging.field_files import read_field, write_field
 from MedTranslateLib.imaging.files import make_folder, output_error, write_json
-from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array, stream_nrrd
-from MedTranslateLib.imaging.reading import read_volume
+from MedTranslateLib.imaging.nrrd_stream import Allocate, new_array
+from MedTranslateLib.imaging.reading import read_mask, read_volume
+from MedTranslateLib.imaging.trust_files import (
+    LEDGER_FILES,
+    TRUST_FILES,
+    read_ledger,
+    read_trust,
+    write_ledger,
+    write_trust,
+)
 from MedTranslateLib.imaging.writing import write_mask, write_volume
 
 REQUEST = "request.json"
 SOURCE = "source.nrrd"
 RESULT = "result.json"
 PROVENANCE = "provenance.json"
+DICOM = "dicom"
 PART = ".part-result"
 FILES = {
     "translated": "translated.nrrd",
@@ -38,6 +45,8 @@ FILES = {
     "validity": "validity.nrrd",
     "uncertainty": "uncertainty.nrrd",
     "provenance": PROVENANCE,
+    **TRUST_FILES,
+    **LEDGER_FILES,
 }
 
 
@@ -53,16 +62,18 @@ def write_job(folder: Path, job: Job, *, compress: bool = True) -> None:
     """Writes source and then request into a folder; results of an earlier run there are removed first.
 
     Args:
-        folder: Folder of the job; made where there is none.
+        folder: Folder of the job; made where there is none, for this user alone.
         job: What the worker shall read.
         compress: Whether the source is compressed; see `write_volume`.
 
     Raises:
         OutputError: If the folder holds something else, or cannot be written to.
     """
-    make_folder(folder)
+    make_folder(folder, private=True)
     known = {REQUEST, SOURCE, RESULT, PART, "overview.png", "scene.mrb", *FILES.values()}
     there = {path.name for path in folder.iterdir()}
+    if is_export(folder / DICOM):  # with a file of someone else's in it, it stays, and the job is refused
+        known.add(DICOM)
     unfinished = {name for name in there if name.startswith(".part-")}
     foreign = sorted(there - known - unfinished)
     if foreign:
@@ -96,7 +107,8 @@ def read_source(folder: Path) -> Volume:
         raise JobFolderError(msg)
     request = read_request(folder)
     volume = read_volume(path)
-    return Volume(volume.array_kji, volume.geometry, request.source_name, request.source_modality)
+    synthetic = volume.synthetic or request.source_synthetic
+    return Volume(volume.array_kji, volume.geometry, request.source_name, request.source_modality, synthetic)
 
 
 def write_result(folder: Path, result: TranslationResult) -> None:
@@ -144,9 +156,13 @@ def read_result(folder: Path, allocate: Allocate = new_array) -> TranslationResu
         translated = pool.submit(lambda: read_volume(checked("translated"), allocate))
         forward = pool.submit(lambda: _read_field(checked("forward_field"), allocate))
         inverse = pool.submit(lambda: _read_field(checked("inverse_field"), allocate))
-        sampled = "uncertainty" in table["files"]
-        uncertainty = pool.submit(lambda: read_volume(checked("uncertainty"), allocate) if sampled else None)
-        validity = pool.submit(lambda: _read_mask(checked("validity"), allocate))
+        roles = set(table["files"])
+        uncertainty = pool.submit(
+            lambda: read_volume(checked("uncertainty"), allocate) if "uncertainty" in roles else None
+        )
+        validity = pool.submit(lambda: read_mask(checked("validity"), allocate))
+        trust = pool.submit(lambda: read_trust(roles, checked, allocate))
+        ledger = pool.submit(lambda: read_ledger(roles, checked, allocate))
     return TranslationResult(
         translated=translated.result(),
         correspondence=Correspondence(forward.result(), inverse.result(), Origin(table["correspondence"])),
@@ -156,6 +172,8 @@ def read_result(folder: Path, allocate: Allocate = new_array) -> TranslationResu
         output_name=table["output"]["name"],
         output_modality=table["output"]["modality"],
         output_scale=table["output"]["scale"],
+        trust=trust.result(),
+        ledger=ledger.result(),
     )
 
 
@@ -193,8 +211,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def _write_parts(part: Path, result: TranslationResult) -> dict[str, str]:
-    names = dict(FILES)
-    write_volume(part / FILES["translated"], result.translated)
+    started = time.perf_counter()
+    names = {role: name for role, name in FILES.items() if role not in TRUST_FILES and role not in LEDGER_FILES}
+    write_volume(part / FILES["translated"], replace(result.translated, synthetic=True))
     fields = result.correspondence
     write_field(part / FILES["forward_field"], fields.forward, fields.origin)
     write_field(part / FILES["inverse_field"], fields.inverse, fields.origin)
@@ -203,8 +222,18 @@ def _write_parts(part: Path, result: TranslationResult) -> dict[str, str]:
         del names["uncertainty"]
     else:
         write_volume(part / FILES["uncertainty"], result.uncertainty)
-    write_json(part / PROVENANCE, result.provenance)
+    names = {**names, **write_trust(part, result.trust), **write_ledger(part, result)}
+    write_json(part / PROVENANCE, _with_write_time(result.provenance, time.perf_counter() - started))
     return names
+
+
+def _with_write_time(record: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
+    """A record that states the time of all together gets that of the files as well, which only now is known."""
+    times = record.get("times_s", {})
+    if "total" not in times:
+        return record
+    total = round(times["total"] + seconds, 3)
+    return {**record, "times_s": {**times, "write": round(seconds, 3), "total": total}}
 
 
 def _result_table(job: str, part: Path, names: dict[str, str], result: TranslationResult) -> dict[str, Any]:
@@ -225,13 +254,6 @@ def _result_table(job: str, part: Path, names: dict[str, str], result: Translati
         "synthetic": True,
         "note": SYNTHETIC_NOTE,
     }
-
-
-def _read_mask(path: Path, allocate: Allocate) -> npt.NDArray[np.uint8]:
-    streamed = stream_nrrd(path, sitk.sitkUInt8, allocate)
-    if streamed is not None:
-        return streamed.array_kji
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.uint8)
 
 
 def _read_field(path: Path, allocate: Allocate) -> DisplacementField:

@@ -1,9 +1,14 @@
-"""A volume and a grid with the same axes in, its values at the points of that grid out: one axis after the other."""
+"""A volume and a grid with the same axes in, its values at the points of that grid out: one axis after the other.
+
+Points that lie beyond others are worked out apart, slab by slab where that is asked for, so that the memory for what is
+in between does not grow with the number of slices.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +46,14 @@ def axis_maps(source: Geometry, target: Geometry) -> tuple[AxisMap, AxisMap, Axi
     return maps[0], maps[1], maps[2]
 
 
-def thin_out(volume: Volume, target: Geometry, outside: float) -> npt.NDArray[np.float32]:
+def thin_out(volume: Volume, target: Geometry, outside: float, slab: int | None = None) -> npt.NDArray[np.float32]:
     """Resamples an image to the slices of a network.
 
     Args:
         volume: Image on any grid.
         target: Grid with the same axes, as `network_geometry` plans it.
         outside: Value where there is no image.
+        slab: Slices of the target that are worked out at once; None for all.
 
     Returns:
         float32 array (slices, rows, columns) of the target: a cubic spline along each axis, blurred first along an
@@ -56,39 +62,65 @@ def thin_out(volume: Volume, target: Geometry, outside: float) -> npt.NDArray[np
     """
     maps = axis_maps(volume.geometry, target)
     margins = [0.5 + MARGIN * _step(axis_map.index) for axis_map in maps]
-    return _resample(volume, maps, margins, outside, blur=True)
+    sigmas = [_blur(axis_map.index) for axis_map in maps]
+    axes = [_Axis(*parts) for parts in zip(maps, margins, sigmas, strict=True)]
+    return _resample(volume, axes, outside, slab)
 
 
-def put_back(volume: Volume, target: Geometry, outside: float) -> npt.NDArray[np.float32]:
+def put_back(volume: Volume, target: Geometry, outside: float, slab: int | None = None) -> npt.NDArray[np.float32]:
     """Resamples network slices to the grid of their source.
 
     Args:
         volume: Slices on a network's grid.
         target: The source's grid.
         outside: Value beyond the outermost voxel centres of the slices.
+        slab: Slices of the target that are worked out at once; None for all.
 
     Returns:
         float32 array (slices, rows, columns) of the target: a cubic spline along each axis, without blur.
     """
-    return _resample(volume, axis_maps(volume.geometry, target), [SAME_PLACE] * 3, outside, blur=False)
+    axes = [_Axis(axis_map, SAME_PLACE, 0.0) for axis_map in axis_maps(volume.geometry, target)]
+    return _resample(volume, axes, outside, slab)
 
 
-def _resample(
-    volume: Volume, maps: Sequence[AxisMap], margins: Sequence[float], outside: float, *, blur: bool
-) -> npt.NDArray[np.float32]:
-    """Axis after axis; points on voxels are taken as they are, so slices are never mixed across."""
-    array = np.transpose(volume.array_kji, [2 - axis_map.source_axis for axis_map in reversed(maps)])
-    missing = []
-    for position, (axis_map, margin) in enumerate(zip(reversed(maps), reversed(margins), strict=True)):
+class _Axis(NamedTuple):
+    """One axis of the target.
+
+    Args:
+        map: Where its points lie.
+        margin: Points further beyond the source's end, in its voxels, are outside.
+        sigma: Blur in source voxels.
+    """
+
+    map: AxisMap
+    margin: float
+    sigma: float
+
+
+def _resample(volume: Volume, axes_ijk: Sequence[_Axis], outside: float, slab: int | None) -> npt.NDArray[np.float32]:
+    """Slab after slab, and within one axis after axis."""
+    axes = tuple(reversed(axes_ijk))
+    array = np.transpose(volume.array_kji, [2 - axis.map.source_axis for axis in axes])
+    darkest, brightest = volume.array_kji.min(), volume.array_kji.max()
+    count = len(axes[0].map.index)
+    result = np.empty(tuple(len(axis.map.index) for axis in axes), dtype=np.float32)
+    for first in range(0, count, slab or count):
+        some = slice(first, first + (slab or count))
+        across = axes[0]._replace(map=replace(axes[0].map, index=axes[0].map.index[some]))
+        # a spline overshoots at edges; nothing may be brighter or darker than the image itself
+        np.clip(_slab(array, (across, *axes[1:])), darkest, brightest, out=result[some])
+    for position, axis in enumerate(axes):
         last = array.shape[position] - 1
-        missing.append((axis_map.index < -margin) | (axis_map.index > last + margin))
-        sigma = _blur(axis_map.index) if blur else 0.0
-        array = _along(array, position, np.clip(axis_map.index, 0, last), sigma)
-    # a spline overshoots at edges; nothing may be brighter or darker than the image itself
-    result = np.clip(array, volume.array_kji.min(), volume.array_kji.max(), dtype=np.float32)
-    for position, gone in enumerate(missing):
+        gone = (axis.map.index < -axis.margin) | (axis.map.index > last + axis.margin)
         result[(slice(None),) * position + (gone,)] = outside
     return result
+
+
+def _slab(array: npt.NDArray[np.float32], axes: Sequence[_Axis]) -> npt.NDArray[np.float32]:
+    """Axis after axis; points on voxels are taken as they are, so slices are never mixed across."""
+    for position, axis in enumerate(axes):
+        array = _along(array, position, np.clip(axis.map.index, 0, array.shape[position] - 1), axis.sigma)
+    return array
 
 
 def _step(index: npt.NDArray[np.float64]) -> float:

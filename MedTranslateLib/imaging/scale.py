@@ -64,7 +64,7 @@ def measure(array: FloatArray, scale: IntensityScale, threshold: float) -> Inten
     if scale.kind is ScaleKind.HOUNSFIELD:
         return IntensityRange(scale.low, scale.high)
     low = float(np.percentile(array, scale.low))
-    high = float(np.percentile(array[array > threshold], scale.high))
+    high = float(np.percentile(array[array > threshold], scale.high, overwrite_input=True))
     if not high > low:
         msg = f"The image has no contrast: its {scale.low:g}th percentile is {low:g}, its high end {high:g}."
         raise InvalidVolumeError(msg)
@@ -73,9 +73,12 @@ def measure(array: FloatArray, scale: IntensityScale, threshold: float) -> Inten
 
 def to_target_units(normalised: FloatArray, scale: IntensityScale) -> npt.NDArray[np.float32]:
     """Network output in [-1, 1] to the target's units: HU, or relative 0..1; clipped, never per slice."""
-    unit = (np.clip(np.asarray(normalised, dtype=np.float32), -1, 1) + 1) / 2
+    unit = np.clip(np.asarray(normalised, dtype=np.float32), -1, 1)  # a copy; the rest is done in its place
+    unit += 1
+    unit /= 2
     if scale.kind is ScaleKind.HOUNSFIELD:
-        unit = unit * (scale.high - scale.low) + scale.low
+        unit *= scale.high - scale.low
+        unit += scale.low
     return np.asarray(unit, dtype=np.float32)
 
 

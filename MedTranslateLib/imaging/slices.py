@@ -31,9 +31,11 @@ class SliceStack:
     geometry: Geometry
 
 
-def back_onto_source(stack: npt.NDArray[np.float32], network: Geometry, source: Geometry, outside: float) -> Volume:
-    """Resamples network slices onto the source's own grid, `outside` where the network saw nothing."""
-    return Volume(put_back(Volume(stack, network), source, outside), source)
+def back_onto_source(
+    stack: npt.NDArray[np.float32], network: Geometry, source: Geometry, outside: float, slab: int | None = None
+) -> Volume:
+    """Resamples network slices onto the source's own grid, `outside` where the network saw nothing; see `put_back`."""
+    return Volume(put_back(Volume(stack, network), source, outside, slab), source)
 
 
 def validity_mask(network: Geometry, source: Geometry) -> npt.NDArray[np.uint8]:
@@ -43,7 +45,15 @@ def validity_mask(network: Geometry, source: Geometry) -> npt.NDArray[np.uint8]:
         last = network.size_ijk[axis_map.source_axis] - 1
         within = (axis_map.index >= -SAME_PLACE) & (axis_map.index <= last + SAME_PLACE)
         inside &= within.reshape([-1 if position == 2 - axis else 1 for position in range(3)])
-    return inside.astype(np.uint8)
+    return inside.view(np.uint8)
+
+
+def slab_of(geometry: Geometry, slices: slice) -> Geometry:
+    """The grid of some neighbouring slices (along k) of a grid."""
+    matrix = geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = geometry.ras_from_ijk([0, 0, slices.start])
+    i, j, _ = geometry.size_ijk
+    return Geometry((i, j, slices.stop - slices.start), matrix)
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,14 @@ class SlicedVolume:
     intensities: IntensityRange
 
 
-def slice_volume(volume: Volume, grid: SliceGrid, scale: IntensityScale) -> SlicedVolume:
+def slice_volume(volume: Volume, grid: SliceGrid, scale: IntensityScale, slab: int | None = None) -> SlicedVolume:
     """Centres the bundle's slice grid on the volume, resamples and normalises.
+
+    Args:
+        volume: Image on any grid.
+        grid: In-plane grid of a bundle.
+        scale: How a bundle scales this modality.
+        slab: Slices that are resampled at once; None for all.
 
     Raises:
         InvalidVolumeError: If the image is constant or has no contrast on this scale.
@@ -69,5 +85,5 @@ def slice_volume(volume: Volume, grid: SliceGrid, scale: IntensityScale) -> Slic
     intensities = measure(volume.array_kji, scale, threshold)
     centre = grid_centre_ijk(volume, grid, threshold)
     geometry = network_geometry(volume.geometry, grid, centre)
-    slices = thin_out(volume, geometry, outside=intensities.low)
+    slices = thin_out(volume, geometry, intensities.low, slab)
     return SlicedVolume(SliceStack(intensities.normalise(slices), geometry), intensities)

@@ -8,8 +8,10 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from MedTranslateLib.core.correspondence import Correspondence
+from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.fields import inside, jacobian_at, map_points
 
 
@@ -32,6 +34,8 @@ class TracedPoint:
         round_trip_mm: How far from the start the way there and back ends.
         state: Whether the pair can be believed.
         origin: How the correspondence came about: model, identity or estimated.
+        trust: Of the output's point, 0 to 1; None where the result has no trust map or the point lies outside.
+        expected_error: The same of the expected absolute error, in the output's units.
     """
 
     source_ras: tuple[float, float, float]
@@ -41,6 +45,8 @@ class TracedPoint:
     round_trip_mm: float
     state: TraceState
     origin: str
+    trust: float | None = None
+    expected_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The table that `medtranslate trace` prints."""
@@ -52,6 +58,8 @@ class TracedPoint:
             "round_trip_mm": round(self.round_trip_mm, 6),
             "state": self.state.value,
             "origin": self.origin,
+            "trust": None if self.trust is None else round(self.trust, 4),
+            "expected_error": None if self.expected_error is None else round(self.expected_error, 6),
         }
 
 
@@ -81,6 +89,24 @@ def trace_point(correspondence: Correspondence, point_ras: Sequence[float], *, f
         state=state,
         origin=correspondence.origin.value,
     )
+
+
+def value_at(volume: Volume, point_ras: Sequence[float]) -> float | None:
+    """The value of an image at a point, linear between voxel centres.
+
+    Args:
+        volume: Any image, such as a trust map.
+        point_ras: In RAS mm.
+
+    Returns:
+        None more than half a voxel beyond the outermost centres.
+    """
+    point_ijk = volume.geometry.ijk_from_ras(np.asarray(point_ras, dtype=np.float64))
+    last = np.array(volume.geometry.size_ijk) - 1
+    if (point_ijk < -0.5).any() or (point_ijk > last + 0.5).any():
+        return None
+    at = np.clip(point_ijk, 0, last)[::-1, None]
+    return float(map_coordinates(volume.array_kji, at, order=1, mode="nearest")[0])
 
 
 def _triple(points: np.ndarray) -> tuple[float, float, float]:

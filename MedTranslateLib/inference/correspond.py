@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.fields import field_from_index_displacement
-from MedTranslateLib.imaging.slices import SliceStack
+from MedTranslateLib.imaging.slices import SliceStack, slab_of
 from MedTranslateLib.methods.fields import integrate
 from MedTranslateLib.methods.registration import register
 
@@ -21,8 +20,10 @@ SMOOTHING_MM = 2.0
 """Standard deviation of the Gaussian that joins the velocities of neighbouring slices."""
 
 
-def correspondence_from_velocity(velocity: Tensor, network: Geometry, origin: Origin) -> Correspondence:
-    """Integrates a velocity in 3-D and converts to mm.
+def correspondence_from_velocity(
+    velocity: Tensor, network: Geometry, origin: Origin, slab: int | None = None
+) -> Correspondence:
+    """Integrates a velocity and converts to mm.
 
     Args:
         velocity: (N, 2, H, W), in-plane, in pixels along rows and columns, output to source; smooth across slices
@@ -30,13 +31,13 @@ def correspondence_from_velocity(velocity: Tensor, network: Geometry, origin: Or
             the field of the volume is, slice by slice, the one that the method carried the picture along.
         network: Grid of the slices.
         origin: Whether the method moved pixels along this velocity, or it was estimated afterwards.
+        slab: Slices that are integrated at once; None for all.
 
     Returns:
         Both directions, each integrated on its own from +v and -v, so both are diffeomorphisms of the volume.
     """
-    volume = torch.zeros(1, 3, *velocity.shape[:1], *velocity.shape[2:])
-    volume[0, 1:] = velocity.movedim(1, 0)
-    return Correspondence(_field(volume, network), _field(-volume, network), origin)
+    forward, inverse = (_field(velocity, network, sign, slab) for sign in (1, -1))
+    return Correspondence(forward, inverse, origin)
 
 
 def estimate_drift(
@@ -66,21 +67,35 @@ def displacements_of(velocity: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     return torch.stack([integrate(flow), integrate(-flow)]).numpy()
 
 
-def smooth_across_slices(velocity: Tensor, spacing_mm: float) -> Tensor:
+def smooth_across_slices(velocity: Tensor, spacing_mm: float, slab: int | None = None) -> Tensor:
     """Gaussian of `SMOOTHING_MM` along the first axis of a velocity (not a displacement): its flow stays invertible.
 
     The end slices are repeated outwards. Slices further apart than the Gaussian reaches are left as they are.
+
+    Args:
+        velocity: (N, 2, H, W) in pixels.
+        spacing_mm: Distance of neighbouring slices.
+        slab: Slices that are smoothed at once, with the neighbours that they need; None for all.
     """
     radius = int(3 * SMOOTHING_MM / spacing_mm)
     if radius == 0 or len(velocity) == 1:
         return velocity
     places = torch.arange(-radius, radius + 1) * spacing_mm
     kernel = torch.softmax(-0.5 * (places / SMOOTHING_MM).square(), 0)
-    lines = velocity.flatten(1).T[:, None]
-    padded = functional.pad(lines, (radius, radius), mode="replicate")
-    return functional.conv1d(padded, kernel[None, None])[:, 0].T.reshape(velocity.shape)
+    smooth, count = torch.zeros_like(velocity), len(velocity)
+    for first in range(0, count, slab or count):
+        some = torch.arange(first, min(first + (slab or count), count))
+        # a convolution would do the same in layouts that take sixteen times the memory
+        for offset, weight in zip(range(-radius, radius + 1), kernel.tolist(), strict=True):
+            smooth[first : first + len(some)].add_(velocity[(some + offset).clamp(0, count - 1)], alpha=weight)
+    return smooth
 
 
-def _field(velocity: Tensor, network: Geometry) -> DisplacementField:
-    displacement = integrate(velocity)[0]
-    return field_from_index_displacement(displacement.movedim(0, -1).numpy(), network)
+def _field(velocity: Tensor, network: Geometry, sign: int, slab: int | None) -> DisplacementField:
+    count = len(velocity)
+    vectors = np.empty((*network.shape_kji, 3), dtype=np.float32)
+    for first in range(0, count, slab or count):
+        some = slice(first, min(first + (slab or count), count))
+        displacement = integrate(sign * velocity[some]).movedim(1, -1).numpy()
+        vectors[some] = field_from_index_displacement(displacement, slab_of(network, some)).vectors_kji_ras
+    return DisplacementField(vectors, network)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import platform
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 
 import torch
 
@@ -34,6 +36,33 @@ def supports_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and "AVX512" in torch.backends.cpu.get_cpu_capability()
+
+
+def free_on(device: torch.device) -> int | None:
+    """Bytes that are free on a graphics card; None on the processor, whose memory is the machine's, or if unknown."""
+    if device.type != "cuda":
+        return None
+    free, _total = torch.cuda.mem_get_info(device)
+    # torch keeps what it once took: that is free for us, if not for others
+    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def name_of(device: torch.device) -> str:
+    """What the device is, such as "AMD EPYC 9354 32-Core Processor, AVX512" or "NVIDIA H200"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    return platform.processor() or device.type
+
+
+def _processor() -> str:
+    """The processor by its name, where the system tells; its architecture elsewhere."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def mixed_precision(device: torch.device, *, enabled: bool) -> AbstractContextManager[None]:

@@ -1,7 +1,7 @@
 """A question to this Python, `python -m MedTranslateLib.inference.probe`; one JSON line out: what it has and lacks.
 
 {"python": "3.12.1", "missing": ["torch"], "broken": {}, "versions": {"numpy": "2.4.0", ...},
- "devices": [{"name": "cpu", "label": "CPU (8 cores)"}]}
+ "devices": [{"name": "cpu", "label": "CPU (8 cores)", "free_bytes": 5100273664, "total_bytes": null}]}
 
 `missing` are packages as pip knows them; `broken` says of a package why it cannot be loaded although it is there. It
 works where nothing but the standard library is there, and its exit code is 0 whenever it has printed its line.
@@ -18,6 +18,8 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+from MedTranslateLib.checks.memory_free import free_bytes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -55,10 +57,14 @@ class Device:
     Args:
         name: As a request states it: `cpu`, `cuda:0` or `mps`.
         label: What a user reads.
+        free_bytes: Memory that is free there now; None where nobody says.
+        total_bytes: The card's whole memory; None on the processor.
     """
 
     name: str
     label: str
+    free_bytes: int | None = None
+    total_bytes: int | None = None
 
 
 def main() -> int:
@@ -127,12 +133,21 @@ def accelerators(torch: ModuleType) -> list[Device]:
 def cpu() -> Device:
     """The processor, with the cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return Device("cpu", f"CPU ({cores} core{'' if cores == 1 else 's'})")
+    return Device("cpu", f"CPU ({cores} core{'' if cores == 1 else 's'})", free_bytes())
 
 
 def _gpu(torch: ModuleType, number: int) -> Device:
     found = torch.cuda.get_device_properties(number)
-    return Device(f"cuda:{number}", f"{found.name} ({found.total_memory / BYTES_A_GB:.0f} GB)")
+    label = f"{found.name} ({found.total_memory / BYTES_A_GB:.0f} GB)"
+    return Device(f"cuda:{number}", label, _free_on(torch, number), found.total_memory)
+
+
+def _free_on(torch: ModuleType, number: int) -> int | None:
+    """Bytes; None where the driver does not answer."""
+    try:
+        return int(torch.cuda.mem_get_info(number)[0])
+    except (AttributeError, RuntimeError, OSError):
+        return None
 
 
 if __name__ == "__main__":

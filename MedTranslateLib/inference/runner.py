@@ -6,19 +6,28 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import MedTranslateLib
 from MedTranslateLib.core.errors import WorkerDiedError
-from MedTranslateLib.core.messages import Done, Failure, Message, from_line
+from MedTranslateLib.core.messages import Done, Failure, Log, Message, from_line
 from MedTranslateLib.imaging.finished_job import checked_result
 
 WORKING_FOLDER = Path(MedTranslateLib.__file__).resolve().parent.parent
 """From a source tree the package can only be imported from the folder that holds it."""
+KILLED = 9
+"""SIGKILL, which Windows does not know."""
+KILLED_MESSAGE = (
+    "The system ended the run, most likely because memory ran out. It is started once more, with the smallest plan."
+)
 OnMessage = Callable[[Message], None]
 
 
 def run_job(folder: Path, on_message: OnMessage, *, debug: bool = False) -> Path:
     """Runs one job in a process of its own and returns the path of its `result.json`.
+
+    A process that the system killed without a word has most likely taken more memory than there was: it is run once
+    more, with the smallest plan.
 
     Args:
         folder: A job folder with a request and a source.
@@ -29,10 +38,26 @@ def run_job(folder: Path, on_message: OnMessage, *, debug: bool = False) -> Path
         MedTranslateError: The error the worker reported, as the class its code names.
         WorkerDiedError: If the process ended without a result and without saying why.
     """
-    command = [sys.executable, "-m", "MedTranslateLib.inference.worker", str(folder.resolve())]
+    options = ["--debug"] if debug else []
+    ended = _run_once(folder, on_message, options)
+    if ended == _Ended(-KILLED, None):
+        on_message(Log(folder.name, KILLED_MESSAGE))
+        ended = _run_once(folder, on_message, [*options, "--least-memory"])
+    return checked_result(folder, ended.code, ended.failure)
+
+
+class _Ended(NamedTuple):
+    """A process that has ended: its exit code, and what it said of an error."""
+
+    code: int
+    failure: Failure | None
+
+
+def _run_once(folder: Path, on_message: OnMessage, options: list[str]) -> _Ended:
+    """Runs a process until it ends; an exception of the listener ends it at once."""
     failure = None
     with subprocess.Popen(
-        [*command, "--debug"] if debug else command,
+        [sys.executable, "-m", "MedTranslateLib.inference.worker", str(folder.resolve()), *options],
         cwd=WORKING_FOLDER,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -43,10 +68,10 @@ def run_job(folder: Path, on_message: OnMessage, *, debug: bool = False) -> Path
             for message in messages_of(process):
                 failure = message if isinstance(message, Failure) else failure
                 on_message(message)
-        except BaseException:  # also on Ctrl-C: a cancelled run must not go on in the background
+        except BaseException:  # also on Ctrl-C: a cancelled run must not go on in the background, nor be run again
             process.kill()
             raise
-    return checked_result(folder, process.returncode, failure)
+    return _Ended(process.returncode, failure)
 
 
 def messages_of(process: subprocess.Popen[str]) -> Iterator[Message]:

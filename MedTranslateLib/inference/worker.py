@@ -34,13 +34,18 @@ class Worker:
         self._debug = debug
         self._translator: JobTranslator | None = None
 
-    def run(self, folder: Path) -> int:
-        """Runs one job and returns the exit code; every error is told as an `error` event, never raised."""
+    def run(self, folder: Path, *, least: bool = False) -> int:
+        """Runs one job and returns the exit code; every error is told as an `error` event, never raised.
+
+        Args:
+            folder: The job folder.
+            least: Whether the run starts with the least memory that it can do with.
+        """
         self.say(Progress(folder.name, "read", 0, 1))
         try:
             translator = self._loaded()
             started = time.perf_counter()
-            result = translator.run(folder, self.say)
+            result = translator.run(folder, self.say, least=least)
         except MedTranslateError as error:
             return self._fail(folder, error.code, str(error), 2 if error.users_mistake else 1)
         except ImportError as error:
@@ -81,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("job_folder", type=Path, nargs="?")
     parser.add_argument("--serve", action="store_true", help="take job folders from standard input, one a line")
     parser.add_argument("--end-with-parent", action="store_true", help="with --serve: end at once when input closes")
+    parser.add_argument("--least-memory", action="store_true", help="start with the smallest memory plan")
     parser.add_argument("--debug", action="store_true", help="print tracebacks to standard error")
     arguments = parser.parse_args(argv)
     if arguments.serve == (arguments.job_folder is not None):
@@ -95,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
             end_with_children()
     if arguments.serve:
         return _serve(worker, lines())
-    return worker.run(arguments.job_folder)
+    return worker.run(arguments.job_folder, least=arguments.least_memory)
 
 
 def _serve(worker: Worker, folders: Iterable[str]) -> int:
