@@ -9,6 +9,7 @@ from typing import Any
 from MedTranslateLib.bundles.columns import aligned
 from MedTranslateLib.bundles.manifest import Manifest, MetricRow, Scale, Side, Training
 from MedTranslateLib.bundles.parts import ANY_MODALITY
+from MedTranslateLib.bundles.trust_statistics import trust_statistics_of
 
 WIDTH = 100
 LABEL_WIDTH = 16
@@ -49,6 +50,7 @@ def _facts(manifest: Manifest) -> list[str]:
         ("Training data", manifest.training.data),
         ("Data licence", manifest.training.licence),
         ("Training", _training(manifest.training)),
+        ("Trust map", _trust(manifest)),
         ("Bundle licence", manifest.licence),
     ]
     return [line for label, text in facts for line in _fact(label, text)]
@@ -78,6 +80,19 @@ def _training(training: Training) -> str:
     terms = " + ".join(f"{weight:g} {name}" for name, weight in training.loss_terms.items()) or "none"
     seeds = ", ".join(map(str, training.seeds)) or "none"
     return f"{training.iterations} iterations, paired distance {training.distance}, loss {terms}, seeds {seeds}"
+
+
+def _trust(manifest: Manifest) -> str:
+    """What the trust map was calibrated on: an image of another kind may have other errors."""
+    statistics = trust_statistics_of(manifest)
+    if statistics is None:
+        return "not calibrated: it ranks the places of one output among themselves"
+    told = [
+        f"{one.direction} with {one.samples} sample(s) and {one.steps} step(s), on {one.patients} training patients of "
+        f"{one.pairs}"
+        for one in statistics.calibrations
+    ]
+    return f"calibrated {'; '.join(told)}"
 
 
 def _quality(manifest: Manifest) -> list[str]:

@@ -19,6 +19,7 @@ STAGES = {
     "translate": "translating",
     "estimate": "estimating drift",
     "assemble": "assembling",
+    "check": "checking the output",
     "write": "writing",
 }
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from MedTranslateLib.core.errors import RequestError
-from MedTranslateLib.imaging.job_folder import read_correspondence
-from MedTranslateLib.imaging.tracing import trace_point
+from MedTranslateLib.imaging.job_folder import read_correspondence, read_result_table
+from MedTranslateLib.imaging.reading import read_volume
+from MedTranslateLib.imaging.tracing import trace_point, value_at
+from MedTranslateLib.imaging.trust_files import TRUST_FILES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +29,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError(msg)
     correspondence = read_correspondence(arguments.folder)
     traced = trace_point(correspondence, arguments.point, from_output=arguments.start == "output")
+    trusted = _trusted(arguments.folder, traced.output_ras)
+    traced = replace(traced, trust=trusted.get("trust"), expected_error=trusted.get("expected_error"))
     sys.stdout.write(json.dumps(traced.to_json()) + "\n")
     return 0
+
+
+def _trusted(folder: Path, output_ras: tuple[float, float, float]) -> dict[str, float | None]:
+    """What the maps of trust say at a point of the output; nothing where the result has none."""
+    roles = read_result_table(folder)["files"]
+    return {
+        role: value_at(read_volume(folder / TRUST_FILES[role]), output_ras)
+        for role in ("trust", "expected_error")
+        if role in roles
+    }

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from MedTranslateLib.cli.job import run_translation
+from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.evaluation.job import FinishedJob, acceptance_offered, request_for
-from MedTranslateLib.imaging.job_folder import Job
+from MedTranslateLib.imaging.job_folder import DICOM, Job
 from MedTranslateLib.imaging.reading import read_volume
 
 
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", type=Path, help="image file or DICOM folder")
     parser.add_argument("--bundle", required=True, help="name of a bundle (see `medtranslate bundles list`)")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="folder for the result")
+    parser.add_argument(
+        "--dicom", action="store_true", help="also write FOLDER/dicom, into the study of SOURCE (a DICOM folder)"
+    )
     add_run_arguments(parser)
 
 
@@ -44,6 +48,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="use the trained weights another way than the bundle says, such as guidance=both; may be given repeatedly",
     )
+    parser.add_argument(
+        "--no-trust",
+        action="store_false",
+        dest="trust",
+        help="make neither trust maps nor the ledger; saves the way back where a bundle has one",
+    )
     parser.add_argument("--accept-doubtful", action="store_true", help="translate an image that the input gate doubts")
     parser.add_argument("--no-views", action="store_true", help="do not make overview.png and scene.mrb")
 
@@ -51,16 +61,36 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Translates and says what was made."""
     source = read_volume(arguments.source)
+    if arguments.dicom:
+        _check_series(arguments.source, source)
     request = request_for(source, arguments.bundle, **run_options(arguments))
     with acceptance_offered():
         done = run_translation(Job(request, source), arguments.out, views=not arguments.no_views, debug=arguments.debug)
     tell(done)
+    if arguments.dicom:
+        _write_dicom(done.folder, arguments.source)
     return 0
+
+
+def _check_series(series: Path, source: Volume) -> None:
+    """Says before the translation, not after it, that its source has no series to go with."""
+    from MedTranslateLib.dicom.export import check_series
+
+    check_series(series, source)
+
+
+def _write_dicom(folder: Path, series: Path) -> None:
+    from MedTranslateLib.cli.dicom import sentence, tell_warnings
+    from MedTranslateLib.dicom.export import ExportOptions, export_result
+
+    export = export_result(folder, series, folder / DICOM, ExportOptions())
+    tell_warnings(export)
+    sys.stdout.write(sentence(export) + "\n")
 
 
 def run_options(arguments: argparse.Namespace) -> dict[str, object]:
     """The request's options as given on the command line."""
-    names = ("reverse", "steps", "samples", "seed", "device", "estimate_drift", "accept_doubtful")
+    names = ("reverse", "steps", "samples", "seed", "device", "estimate_drift", "accept_doubtful", "trust")
     options = {name: getattr(arguments, name) for name in names}
     return {**options, "method_options": dict(arguments.method_options)}
 

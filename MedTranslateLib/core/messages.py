@@ -20,7 +20,7 @@ class Progress:
 
     Args:
         job: Name of the job folder.
-        stage: `read`, `prepare`, `translate`, `assemble` or `write`.
+        stage: `read`, `prepare`, `translate`, `estimate`, `assemble`, `check` or `write`.
         done, total: Units of this stage, `total` at least 1.
         eta_s: Expected seconds until the job is done; None while that is unknown.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from MedTranslateLib.checks.gate import Verdict, inspect
 from MedTranslateLib.core.errors import (
     ConfigError,
     CorruptResultError,
@@ -30,7 +31,6 @@ from MedTranslateLib.evaluation.tissues import case_tissues
 from MedTranslateLib.evaluation.translators import Baseline, Made, Network, StoredCase, Translator, open_network
 from MedTranslateLib.evaluation.unit_store import UnitStore
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind
-from MedTranslateLib.inference.gate import Verdict, inspect
 from MedTranslateLib.inference.image_features import ImageFeatures, load_features
 from MedTranslateLib.methods.contract import Direction
 from MedTranslateLib.metrics.distribution import intensity_histogram

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from MedTranslateLib.core.errors import ConfigError
 from MedTranslateLib.evaluation.compare_config import Comparison, comparison_from
 from MedTranslateLib.evaluation.known_deformation import KnownDeformation
+from MedTranslateLib.evaluation.ledger_config import LedgerCheck
 from MedTranslateLib.evaluation.report.content import PageWords
+from MedTranslateLib.evaluation.trust_config import TrustCheck
 from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.config import DataEntry, TrainingOptions
 
@@ -105,6 +107,8 @@ class EvaluationPlan:
     adapt: tuple[Adaptation, ...]
     fields: tuple[FieldCheck, ...]
     recover: tuple[RecoveryCheck, ...]
+    ledger: tuple[LedgerCheck, ...]
+    trust: tuple[TrustCheck, ...]
 
 
 def read_plan(path: Path) -> EvaluationPlan:
@@ -126,6 +130,8 @@ def read_plan(path: Path) -> EvaluationPlan:
         "adapt": _adaptation,
         "fields": lambda table: options_from(FieldCheck, {**table, "cases": _entries(table, "cases")}),
         "recover": _recovery,
+        "ledger": lambda table: options_from(LedgerCheck, {**table, "cases": _entries(table, "cases")}),
+        "trust": lambda table: options_from(TrustCheck, {**table, "cases": _entries(table, "cases")}),
     }
     unknown = sorted(set(raw) - set(readers) - {"title", "features", "page"})
     if unknown or not set(raw) & set(readers):

@@ -49,7 +49,8 @@ def request_for(source: Volume, bundle: str, **options: object) -> TranslationRe
         BundleNotFoundError: If there is no bundle of that name and no bundle folder at that path.
         RequestError: If an option is unknown or out of range.
     """
-    table = {"source_name": source.name, "source_modality": source.modality, **options}
+    of_source = {"name": source.name, "modality": source.modality, "synthetic": source.synthetic}
+    table = {**{f"source_{key}": value for key, value in of_source.items()}, **options}
     return TranslationRequest.from_json({"format": 1, "bundle": identity_of(bundle), **table})
 
 

@@ -44,6 +44,7 @@ SIMPLIFIED = "As the Frechet distance, but with the variance of each feature alo
 WHOLE = "over all slices and cases together"
 INSIDE = "inside the head, mean over the cases"
 ALONG = "The normalised mutual information of"
+CONTRAST = "Mean of the lesion less that of the 8 mm around it, in standard deviations of the body, in"
 KMEANS = range(2, 11)
 """Numbers of K-means clusters that have a metric."""
 METRICS: dict[str, Metric] = {
@@ -293,6 +294,68 @@ METRICS: dict[str, Metric] = {
         0,
         "1 where the error is at most a third of the known displacement and at most 1 px above the floor, else 0.",
     ),
+    "ledger_lesions": Metric("Lesions", Better.NEITHER, 0, "Number of lesions of the stated volume or more."),
+    "ledger_listed": Metric(
+        "Listed",
+        Better.NEITHER,
+        0,
+        "Number of lesions that an entry of the ledger lists: a quarter of its volume, or its middle, lies inside.",
+    ),
+    "ledger_share": Metric("Listed, share", Better.NEITHER, 2, "Lesions listed over all lesions."),
+    "ledger_false": Metric(
+        "False entries a patient", Better.NEITHER, 2, "Entries that list no lesion, mean over the patients."
+    ),
+    "ledger_chance": Metric(
+        "Share by chance",
+        Better.NEITHER,
+        2,
+        "Share of the lesions that the same regions list when they are thrown to random places in the body.",
+    ),
+    "ledger_ml": Metric("Volume [ml]", Better.NEITHER, 1, "Of the lesion; unknown slice distances count as 5 mm."),
+    "contrast_source": Metric("In the source", Better.NEITHER, 2, f"{CONTRAST} the source."),
+    "contrast_output": Metric("In the output", Better.NEITHER, 2, f"{CONTRAST} the output."),
+    "contrast_target": Metric("In the true target", Better.NEITHER, 2, f"{CONTRAST} the true target."),
+    "ledger_strength": Metric(
+        "Strength", Better.NEITHER, 2, "Largest strength in the lesion on the source's side, whatever the region."
+    ),
+    "ledger_balls": Metric("Balls", Better.NEITHER, 0, "Number of balls that were put in, half of them dark."),
+    "ledger_found": Metric("Found, share", Better.NEITHER, 2, "Share of the balls that an entry lists at strength 1."),
+    "ledger_right_side": Metric(
+        "Right side, share", Better.NEITHER, 2, "Share of the balls found whose entry names the side that has them."
+    ),
+    "ledger_more_false": Metric(
+        "More false entries a patient",
+        Better.NEITHER,
+        2,
+        "Entries that list no ball, beyond those that were there without balls.",
+    ),
+    "trust_ratio": Metric(
+        "Error, least over most trusted tenth",
+        Better.HIGHER,
+        2,
+        f"Mean absolute error in the tenth of the places that the map trusts least over that in the tenth it trusts "
+        f"most, {BODY}.",
+    ),
+    "trust_ratio_shown": Metric(
+        "The same, where the source shows the body",
+        Better.HIGHER,
+        2,
+        "The same inside the filled outline of the source alone.",
+    ),
+    "trust_ratio_slice": Metric(
+        "The same, whole slice", Better.HIGHER, 1, "The same over all places of the slices, the air around included."
+    ),
+    "trust_rank": Metric(
+        "Rank correlation", Better.HIGHER, 3, f"Spearman's, of what the map says and the true absolute error, {BODY}."
+    ),
+    "trust_level": Metric(
+        "Expected over true error",
+        Better.NEITHER,
+        2,
+        f"Mean expected error over mean true error, {BODY}; 1 where the level is right.",
+    ),
+    "trust_expected": Metric("Expected error", Better.NEITHER, 4, f"Mean over the tenth, {BODY}; {IMAGES}."),
+    "trust_found": Metric("True error", Better.NEITHER, 4, f"Mean absolute error of the tenth, {BODY}; {IMAGES}."),
     "pixel_mm": Metric("Pixel [mm]", Better.NEITHER, 2, "Size of a pixel of the slice grid."),
     "seconds": Metric(
         "Time [s/slice]", Better.LOWER, 3, "Wall time of the translation of one slice on the stated device."

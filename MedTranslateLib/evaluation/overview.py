@@ -17,9 +17,10 @@ from matplotlib.lines import Line2D
 
 from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.core.result import SYNTHETIC_NOTE, TranslationResult
+from MedTranslateLib.core.trust import TrustMaps
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.evaluation import overview_panels as panels
-from MedTranslateLib.evaluation.overview_panels import AMBER, DEVIATION_COLOURS, FIELD_COLOURS, INK
+from MedTranslateLib.evaluation.overview_panels import AMBER, DEVIATION_COLOURS, FIELD_COLOURS, INK, TRUST_COLOURS
 from MedTranslateLib.evaluation.slice_views import SliceView, choose_views
 from MedTranslateLib.imaging.display import (
     DisplayRange,
@@ -114,12 +115,14 @@ def draw_overview(source: Volume, result: TranslationResult) -> Figure:
 
 
 def describe_columns(source: Volume, result: TranslationResult, views: list[SliceView]) -> list[Column]:
-    """What the four columns show; the last is the spread of samples where there is one, else the alignment."""
+    """What the columns show: the fourth the spread of samples or else the alignment, a fifth the trust where it is."""
+    trust = [] if result.trust is None else [_trust_column(result.trust)]
     return [
         Column(f"Source {source_contrast(source, result)}".strip(), shorten(source.name, 44), source_range(source)),
         Column(f"Output {result.output_name}".strip(), "made by the model, SYNTHETIC", output_range(result)),
         _field_column(result, views),
         _last_column(result),
+        *trust,
     ]
 
 
@@ -138,6 +141,11 @@ def _last_column(result: TranslationResult) -> Column:
     samples = result.provenance.get("run", {}).get("samples", "the")
     scale = uncertainty_range(result.uncertainty, result)
     return Column("Uncertainty", f"standard deviation of {samples} samples", scale, DEVIATION_COLOURS)
+
+
+def _trust_column(maps: TrustMaps) -> Column:
+    among = "rank among places of other patients" if maps.is_calibrated else "not calibrated: rank within this output"
+    return Column("Trust", among, DisplayRange(0.0, 1.0, "1: most trusted"), TRUST_COLOURS)
 
 
 def _largest_displacement_mm(result: TranslationResult, views: list[SliceView]) -> float:
@@ -164,6 +172,8 @@ def _draw_row(
     else:
         panels.draw_image(axes[3], view, output, panels.dimmed(shown))
         panels.draw_edges(axes[3], view, source.array_kji, heads[0].scale)
+    if result.trust is not None:
+        panels.draw_image(axes[4], view, result.trust.trust.array_kji, heads[4].scale, TRUST_COLOURS)
     for each in axes[:2]:
         panels.draw_letters(each, view)
     for each in axes[1:]:

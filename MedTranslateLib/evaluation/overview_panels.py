@@ -19,7 +19,7 @@ from MedTranslateLib.imaging.fields import map_points
 
 FloatPlane = npt.NDArray[np.floating]
 PANEL, INK, AMBER, CYAN = "#000000", "#f2f4f7", "#ffb547", "#39d2ff"
-FIELD_COLOURS, DEVIATION_COLOURS = "viridis", "inferno"
+FIELD_COLOURS, DEVIATION_COLOURS, TRUST_COLOURS = "viridis", "inferno", "cividis"
 GRID_MM = 20.0
 ARROW_STEP_MM = 14.0
 LETTER_PIXELS = 15

@@ -16,7 +16,11 @@ from MedTranslateLib.evaluation.competitors import bundle_folder, layout_of
 from MedTranslateLib.evaluation.config import Adaptation, FieldCheck, LabelledData, RecoveryCheck
 from MedTranslateLib.evaluation.field_trust import score_fields
 from MedTranslateLib.evaluation.known_deformation import deformed_cases, score_recovery, target_cases
+from MedTranslateLib.evaluation.ledger_check import score_ledger
+from MedTranslateLib.evaluation.ledger_config import LedgerCheck
 from MedTranslateLib.evaluation.measurement import Findings, Measurement
+from MedTranslateLib.evaluation.trust_check import score_trust
+from MedTranslateLib.evaluation.trust_config import TrustCheck
 from MedTranslateLib.imaging.scale import IntensityScale
 from MedTranslateLib.inference.correspond import displacements_of
 from MedTranslateLib.inference.devices import choose_device
@@ -111,7 +115,41 @@ def recover(plan: RecoveryCheck, site: Site) -> Findings:
     return Findings(tuple(_measurements(title, [("", config.name, figures)])))
 
 
-PROTOCOLS: dict[str, Callable[[Any, Site], Findings]] = {"adapt": adapt, "fields": check_fields, "recover": recover}
+def check_ledger(plan: LedgerCheck, site: Site) -> Findings:
+    """Whether the ledger lists lesions and what was put into one side, see `evaluation.ledger_check`."""
+    bundle = open_bundle(plan.bundle, site)
+    titles = {
+        "strength": f"Lesions that the ledger of {plan.bundle} lists, by strength",
+        "lesion": f"Each lesion, {plan.bundle}",
+        "ball": f"Balls put into one side, {plan.bundle}",
+    }
+    found = [
+        Measurement(titles[row.table], "", row.direction.value, row.name, metric, float(value))
+        for row in score_ledger(plan, bundle, layout_of(bundle.manifest), site.data_root)
+        for metric, value in row.figures.items()
+    ]
+    return Findings(tuple(found))
+
+
+def check_trust(plan: TrustCheck, site: Site) -> Findings:
+    """Whether the trust map of a bundle tells large errors from small ones, see `evaluation.trust_check`."""
+    bundle = open_bundle(plan.bundle, site)
+    of = f"{plan.bundle}, {plan.samples} sample{'s' if plan.samples > 1 else ''}"
+    found = []
+    for row in score_trust(plan, bundle, layout_of(bundle.manifest), site.data_root):
+        title = "Trust by tenths" if row.of_tenth else "Trust, each patient" if row.case else "Trust, all patients"
+        for metric, value in row.figures.items():
+            found.append(Measurement(f"{title}: {of}", row.case, row.direction.value, row.name, metric, value))
+    return Findings(tuple(found))
+
+
+PROTOCOLS: dict[str, Callable[[Any, Site], Findings]] = {
+    "adapt": adapt,
+    "fields": check_fields,
+    "recover": recover,
+    "ledger": check_ledger,
+    "trust": check_trust,
+}
 
 
 def _measurements(title: str, rows: Iterable[tuple[str, str, Mapping[str, float]]]) -> Iterable[Measurement]:

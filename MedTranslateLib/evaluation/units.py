@@ -123,7 +123,8 @@ def inputs_of(table: Any, place: Place) -> Iterator[str]:
             yield from inputs_of(part, place)
     elif is_dataclass(table):
         for name in (*getattr(table, "bundles", ()), *filter(None, [getattr(table, "bundle", "")])):
-            yield key_of(dict(read_manifest(bundle_folder(name, place.plan_path.parent)).files))
+            manifest = read_manifest(bundle_folder(name, place.plan_path.parent))
+            yield key_of(dict(manifest.files), manifest.training_statistics)
         for part in fields(table):
             yield from inputs_of(getattr(table, part.name), place)
 

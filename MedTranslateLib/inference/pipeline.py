@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from MedTranslateLib.bundles.manifest import Manifest, Side
+from MedTranslateLib.checks.gate import GateReport
 from MedTranslateLib.core.correspondence import Correspondence, Origin
 from MedTranslateLib.core.errors import RequestError
 from MedTranslateLib.core.request import TranslationRequest
@@ -18,9 +19,9 @@ from MedTranslateLib.imaging.geometry import Centre, Plane, SliceGrid
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind, background_value, to_target_units
 from MedTranslateLib.imaging.slices import SliceStack, back_onto_source, slice_volume, validity_mask
 from MedTranslateLib.inference.correspond import correspondence_from_velocity, estimate_drift
-from MedTranslateLib.inference.gate import GateReport
 from MedTranslateLib.inference.provenance import describe_run
 from MedTranslateLib.inference.slicewise import SliceRun, SliceRunResult, translate_slices
+from MedTranslateLib.inference.trust_run import FinishedRun, calibration_for, check_result
 from MedTranslateLib.inference.weights import LoadedBundle
 from MedTranslateLib.methods.contract import Direction
 
@@ -58,26 +59,32 @@ def translate(
     """
     manifest, sides = bundle.manifest, sides_of(bundle.manifest, request)
     run = plan_slices(request, bundle)
+    # read before the work, so that a card that cannot be read does not cost a translation first
+    calibration = calibration_for(manifest, run, as_trained=not request.method_options) if request.trust else None
     on_progress("prepare", 0, 1)
-    sliced = slice_volume(source, slice_grid(manifest), intensity_scale(sides.source))
+    sliced = slice_volume(source, slice_grid(manifest), intensity_scale(sides.source), run.slab)
     run = replace(run, slice_spacing_mm=float(sliced.stack.geometry.spacing_mm[2]))
     made = translate_slices(sliced.stack.slices, bundle, run, lambda done, total: on_progress("translate", done, total))
     correspondence = _correspondence(request, made, sliced.stack, source.geometry, on_progress)
     on_progress("assemble", 0, 1)
     scale = intensity_scale(sides.target)
     network = sliced.stack.geometry
-    return TranslationResult(
+    result = TranslationResult(
         translated=back_onto_source(
-            to_target_units(made.mean, scale), network, source.geometry, background_value(scale)
+            to_target_units(made.mean, scale), network, source.geometry, background_value(scale), run.slab
         ),
         correspondence=correspondence,
         validity_kji=validity_mask(network, source.geometry),
-        uncertainty=_uncertainty(made, scale, network, source),
+        uncertainty=_uncertainty(made, scale, network, source.geometry, run.slab),
         provenance=describe_run(request, source, bundle, gate, run, sliced, made.network_seconds),
         output_name=sides.target.name,
         output_modality=sides.target.modality,
         output_scale=sides.target.scale.kind,
     )
+    if not request.trust:
+        return result
+    done = FinishedRun(source, bundle, run, sliced, made, scale, calibration)
+    return check_result(done, result, lambda part, total: on_progress("check", part, total))
 
 
 def sides_of(manifest: Manifest, request: TranslationRequest) -> Sides:
@@ -119,15 +126,17 @@ def plan_slices(request: TranslationRequest, bundle: LoadedBundle) -> SliceRun:
         )
         raise RequestError(msg)
     direction = Direction.REVERSE if request.reverse else Direction.FORWARD
-    return SliceRun(direction, steps, request.samples, request.seed)
+    return SliceRun(direction, steps, request.samples, request.seed, batch=request.batch_size, slab=request.slab)
 
 
-def _uncertainty(made: SliceRunResult, scale: IntensityScale, network: Geometry, source: Volume) -> Volume | None:
+def _uncertainty(
+    made: SliceRunResult, scale: IntensityScale, network: Geometry, source: Geometry, slab: int | None
+) -> Volume | None:
     if made.deviation is None:
         return None
     unit = to_target_units(np.array([-1.0, 1.0]), scale)
     in_target_units: FloatArray = made.deviation * np.float32((unit[1] - unit[0]) / 2)
-    return back_onto_source(in_target_units.astype(np.float32), network, source.geometry, 0.0)
+    return back_onto_source(in_target_units.astype(np.float32, copy=False), network, source, 0.0, slab)
 
 
 def _correspondence(
@@ -136,7 +145,7 @@ def _correspondence(
     """The model's own fields; where they were asked for, fields estimated from source and output instead."""
     if request.estimate_drift:
         drift = estimate_drift(stack, made.mean, lambda done, total: on_progress("estimate", done, total))
-        return correspondence_from_velocity(drift, stack.geometry, Origin.ESTIMATED)
+        return correspondence_from_velocity(drift, stack.geometry, Origin.ESTIMATED, request.slab)
     if made.velocity is None:
         return Correspondence.identity(source)
-    return correspondence_from_velocity(torch.from_numpy(made.velocity), stack.geometry, Origin.MODEL)
+    return correspondence_from_velocity(torch.from_numpy(made.velocity), stack.geometry, Origin.MODEL, request.slab)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
+from MedTranslateLib.bundles.input_statistics import KEY as INPUTS
 from MedTranslateLib.bundles.manifest import WEIGHTS, Manifest, Metrics, Scale, Side, Training, write_manifest
 from MedTranslateLib.bundles.verify import sha256_of
 from MedTranslateLib.core.errors import ConfigError
@@ -18,6 +19,7 @@ from MedTranslateLib.methods.options import options_from
 from MedTranslateLib.training.card import CardOptions
 from MedTranslateLib.training.cases import measured_high_value
 from MedTranslateLib.training.config import ModalityOptions, TrainingConfig
+from MedTranslateLib.training.input_statistics import measure_inputs
 
 
 def check_card(config: TrainingConfig) -> None:
@@ -69,6 +71,9 @@ def export_bundle(config: TrainingConfig, method: Method, folder: Path, data_roo
         licence=card.training_licence,
         files={WEIGHTS: sha256_of(folder / WEIGHTS)},
     )
+    inputs = measure_inputs(manifest, config, data_root)
+    if inputs is not None:
+        manifest = replace(manifest, training_statistics={INPUTS: inputs.to_json()})
     write_manifest(folder, manifest)
     return manifest
 

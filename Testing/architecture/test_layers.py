@@ -27,24 +27,28 @@ def layer(ours: str, outside: str) -> Layer:
     return Layer(frozenset(ours.split()), frozenset(outside.split()))
 
 
-BELOW_EVALUATION = "core imaging bundles methods metrics inference training studies dicom"
+BELOW_EVALUATION = "core imaging bundles checks trust methods metrics inference training studies dicom"
 LAYERS = {
     "core": layer("", "numpy"),
     "imaging": layer("core", "numpy scipy SimpleITK"),
     "bundles": layer("core", ""),
+    "checks": layer("core imaging bundles", "numpy scipy SimpleITK"),
+    "trust": layer("core imaging bundles", "numpy scipy"),
     "dicom": layer("core imaging", "numpy pydicom highdicom"),
     "methods": layer("core", "numpy scipy torch monai skimage"),
     "metrics": layer("core imaging", "numpy scipy skimage"),
     "studies": layer("core metrics", "numpy scipy"),
-    "inference": layer("core imaging bundles methods", "numpy torch safetensors"),
-    "training": layer("core imaging bundles methods metrics inference", "numpy scipy torch monai skimage safetensors"),
+    "inference": layer("core imaging bundles checks trust methods", "numpy torch safetensors"),
+    "training": layer(
+        "core imaging bundles checks trust methods metrics inference", "numpy scipy torch monai skimage safetensors"
+    ),
     "evaluation": layer(BELOW_EVALUATION, "numpy scipy skimage dask distributed matplotlib"),
     "cli": layer(f"{BELOW_EVALUATION} evaluation", "numpy torch tqdm"),
-    "mrml": layer("core imaging bundles metrics studies", "numpy slicer vtk vtkmodules"),
+    "mrml": layer("core imaging bundles checks trust metrics studies", "numpy slicer vtk vtkmodules"),
     "__main__": layer("cli", ""),
     "__init__": layer("", ""),
     MODULE: layer(
-        "core imaging bundles studies mrml",
+        "core imaging bundles checks trust studies mrml",
         "slicer qt ctk SampleData PyTorchUtils MedTranslate MedTranslateWidgets",
     ),
 }

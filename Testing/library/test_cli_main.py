@@ -87,7 +87,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and line.split()[0] in COMMANDS]
-    assert listed == ["demo", "translate", "batch", "trace", "bundles", "train", "evaluate", "bench", "rerun"]
+    looking = ["demo", "translate", "plan", "batch", "trace", "dicom", "ledger"]
+    assert listed == [*looking, "bundles", "train", "statistics", "evaluate", "bench", "rerun"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -33,7 +33,7 @@ def write(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "Resources/Evaluation").glob("*.toml")))
 def test_the_shipped_evaluation_files_are_understood(name):
     plan = read_plan(ROOT / "Resources/Evaluation" / name)
-    assert any((plan.compare, plan.adapt, plan.fields, plan.recover))
+    assert any((plan.compare, plan.adapt, plan.fields, plan.recover, plan.ledger, plan.trust))
 
 
 def test_the_zero_shot_files_leave_out_guidance_and_start_sdedit_where_they_did_before():

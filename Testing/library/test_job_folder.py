@@ -12,11 +12,11 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from MedTranslateLib.checks.gate import GateReport, Verdict
 from MedTranslateLib.core.errors import CorruptResultError, JobFolderError, OutputError, RequestError
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.schemas import load_schema
 from MedTranslateLib.imaging.job_folder import Job, read_request, read_result, read_source, write_job, write_result
-from MedTranslateLib.inference.gate import GateReport, Verdict
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import load_bundle
 

@@ -12,6 +12,7 @@ from matplotlib.quiver import Quiver
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.errors import OutputError
 from MedTranslateLib.core.result import TranslationResult
+from MedTranslateLib.core.trust import TrustMaps
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.evaluation.overview import draw_overview, shorten, write_overview
 from MedTranslateLib.evaluation.slice_views import choose_views, direction_letters
@@ -127,6 +128,24 @@ def test_a_patient_on_two_slices_is_shown_in_two_rows() -> None:
     volume = ball_at(geometry_along((1, 2, 0), (1, -1, -1), (1.0, 1.0, 6.0)), (0, 0, 0))  # 14 mm across
     assert len(choose_views(volume)) == 2
     assert len(draw_overview(volume, result_for(volume)).axes) == 2 * 4 + 2  # two colour bars
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [(None, "not calibrated: rank within this output"), (0.1, "rank among places of other patients")],
+)
+def test_trust_has_a_panel_of_its_own_that_says_what_its_ranks_are_worth(
+    source: Volume, errors: float | None, said: str
+) -> None:
+    trust = source.with_array(np.linspace(0, 1, source.array_kji.size).reshape(source.array_kji.shape))
+    expected = None if errors is None else source.with_array(np.full(source.array_kji.shape, errors))
+    figure = draw_overview(source, result_for(source, trust=TrustMaps(trust, expected)))
+    panel = figure.axes[4]
+    assert (panel.images[0].norm.vmin, panel.images[0].norm.vmax) == (0, 1)
+    view = choose_views(source)[0]
+    np.testing.assert_array_equal(panel.images[0].get_array(), view.take(trust.array_kji))
+    assert said in everything_written(figure)
+    assert len(draw_overview(source, result_for(source)).axes) < len(figure.axes)
 
 
 def test_a_single_slice_has_one_view() -> None:

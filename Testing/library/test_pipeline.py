@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from MedTranslateLib.bundles.manifest import Scale, Side, read_manifest
+from MedTranslateLib.checks.gate import GateReport, Verdict, inspect, pass_gate
 from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.core.errors import (
     BundleInvalidError,
@@ -24,7 +25,6 @@ from MedTranslateLib.imaging.fields import map_points
 from MedTranslateLib.imaging.phantom import head_phantom
 from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind, measure
 from MedTranslateLib.inference.devices import choose_device
-from MedTranslateLib.inference.gate import GateReport, Verdict, inspect, pass_gate
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import BundleCache, LoadedBundle, load_bundle
 from MedTranslateLib.methods.fields import integrate, warp

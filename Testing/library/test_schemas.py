@@ -14,13 +14,13 @@ import torch
 from jsonschema import Draft202012Validator
 from test_bundles_manifest import DELETED, FULL, MISSING, WRONG, changed
 
+from MedTranslateLib.checks.gate import inspect
 from MedTranslateLib.core.correspondence import Correspondence
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.core.schemas import SchemaName, load_schema
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.job_folder import write_result
-from MedTranslateLib.inference.gate import inspect
 from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import load_bundle
 
@@ -95,7 +95,13 @@ PROVENANCE = {
         "torch": "2.6.0",
         "numpy": "2.2.6",
         "simpleitk": "2.5.0",
+        "scipy": "1.15.1",
+        "monai": "1.4.0",
+        "scikit_image": "0.25.0",
+        "safetensors": "0.5.2",
         "platform": "Linux",
+        "code_sha256": HASH,
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
     },
     "source": {"name": "head", "modality": None, "sha256": HASH, "size_ijk": [5, 4, 3], "ijk_to_ras": MATRIX},
     "bundle": {"name": "b", "version": "1.0.0", "method": "bidpm", "files": {"weights.safetensors": HASH}},
@@ -110,8 +116,36 @@ PROVENANCE = {
         "device_name": "x86_64",
         "precision": "float32",
         "batch_size": 4,
+        "slab": None,
+        "threads": 2,
     },
-    "gate": {"verdict": "doubtful", "reasons": ["Its slices are 12 mm apart."], "accepted": True},
+    "request": {"bundle": "b", "samples": 1, "batch_size": None},
+    "memory": {
+        "plan": {
+            "mode": "full",
+            "device": "cpu",
+            "batch_size": 4,
+            "slab": None,
+            "needed_bytes": 800_000_000,
+            "free_bytes": 5_000_000_000,
+            "device_needed_bytes": 0,
+            "device_free_bytes": None,
+            "seconds": None,
+        },
+        "finished": {"device": "cpu", "batch_size": 2, "slab": 32},
+        "stepped_down": [
+            {"device": "cpu", "batch_size": 4, "slab": None, "stage": "translate", "reason": "MemoryError: 3 GB"}
+        ],
+        "after_kill": False,
+    },
+    "gate": {
+        "verdict": "doubtful",
+        "reasons": ["Its slices are 12 mm apart."],
+        "accepted": True,
+        "looks_like": "T1",
+        "confidence": 0.97,
+        "stated": "MR",
+    },
     "intensity": {"source_low": 0.0, "source_high": 812.5},
     "network_grid": {"size_ijk": [192, 192, 3], "ijk_to_ras": MATRIX},
     "times_s": {"total": 4.5, "network": 3.25},
@@ -130,26 +164,36 @@ OPEN_TABLES = {
     ("bundle", "training_statistics"),
     ("request", "method_options"),
     ("provenance", "run.method_options"),
+    ("provenance", "request"),
 }
 OPTIONAL = {
     ("request", "source_name"),
     ("request", "source_modality"),
+    ("request", "source_synthetic"),
     ("request", "reverse"),
     ("request", "steps"),
     ("request", "samples"),
     ("request", "seed"),
     ("request", "device"),
     ("request", "estimate_drift"),
+    ("request", "trust"),
     ("request", "accept_doubtful"),
     ("request", "method_options"),
     *(("result", f"files.{Path(name).stem}") for name in RESULT["sha256"] if name not in ALWAYS),
     *(("result", f"sha256.{name}") for name in RESULT["sha256"] if name not in ALWAYS),
+    *(("request", name) for name in ("batch_size", "slab", "threads")),
+    *(("provenance", f"software.{name}") for name in ("scipy", "monai", "scikit_image", "safetensors")),
+    *(("provenance", f"software.{name}") for name in ("code_sha256", "git_commit")),
+    *(("provenance", name) for name in ("run.slab", "run.threads", "request", "memory")),
     ("provenance", "times_s"),
     ("bundle", "training_statistics"),
     ("bundle", "centre"),
     ("provenance", "run.estimate_drift"),
     ("provenance", "run.method_options"),
     ("provenance", "run.method"),
+    ("provenance", "gate.looks_like"),
+    ("provenance", "gate.confidence"),
+    ("provenance", "gate.stated"),
 }
 
 

@@ -28,7 +28,13 @@ RESULT_FILES = {
     "forward_field.nrrd",
     "inverse_field.nrrd",
     "validity.nrrd",
+    "trust.nrrd",
+    "trust_cycle.nrrd",
+    "trust_intensity.nrrd",
+    "ledger.json",
+    "ledger_regions.nrrd",
 }
+IDENTICAL = "Run again. Identical byte for byte: translated.nrrd, and all other files as well."
 
 
 @pytest.fixture
@@ -57,12 +63,16 @@ def test_translate_trace_and_rerun_work_one_after_the_other(tmp_path, head_file,
     assert traced["displacement_mm"] == 0
     assert traced["det_j"] == 1
     assert traced["state"] == "ok"
+    assert 0 < traced["trust"] <= 1
+    assert traced["expected_error"] is None  # nobody calibrated this bundle
     assert main(["trace", str(out), "--point", "900", "0", "0", "--from", "output"]) == 0
-    assert json.loads(capsys.readouterr().out)["state"] == "outside"
+    beyond = json.loads(capsys.readouterr().out)
+    assert (beyond["state"], beyond["trust"]) == ("outside", None)
 
     record = str(out / "provenance.json")
+    bundle.rename(tmp_path / "elsewhere")
     assert main(["rerun", record, "--out", str(tmp_path / "again"), "--no-views"]) == 2  # the bundle is not installed
-    assert "identity" in capsys.readouterr().err
+    assert "identity 1.0.0, is not there" in capsys.readouterr().err
 
 
 def test_rerun_gives_the_same_output_from_the_record_alone(tmp_path, head_file, make_bundle, capsys, monkeypatch):
@@ -71,7 +81,7 @@ def test_rerun_gives_the_same_output_from_the_record_alone(tmp_path, head_file, 
     assert main(["translate", str(head_file), "--bundle", "small", "--out", str(out), "--no-views"]) == 0
     again = tmp_path / "again"
     assert main(["rerun", str(out / "provenance.json"), "--out", str(again), "--no-views"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Run again. Largest difference to the first result: 0."
+    assert capsys.readouterr().out.splitlines()[-1] == IDENTICAL
     assert (out / "translated.nrrd").read_bytes() == (again / "translated.nrrd").read_bytes()
 
 
@@ -102,7 +112,7 @@ def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alo
     assert told_otherwise.provenance["run"]["method"]["guidance"] == "both"
     assert told_otherwise.provenance["run"]["method_options"] == {"guidance": "both", "start_deviation": 1.5}
     assert main(["rerun", str(tmp_path / "maps/provenance.json"), "--out", str(tmp_path / "again"), "--no-views"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Run again. Largest difference to the first result: 0."
+    assert capsys.readouterr().out.splitlines()[-1] == IDENTICAL
     for wrong, words in (
         ("channels=3", "cannot be chosen"),
         ("guidance=all", "unknown"),

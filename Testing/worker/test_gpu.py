@@ -19,7 +19,10 @@ BUNDLE = "bidpm-brain-t1-flair"
 
 
 def translate_on(device, folder, source):
-    write_job(folder, Job(TranslationRequest(BUNDLE, source.name, source.modality, device=device), source))
+    write_job(
+        folder,
+        Job(TranslationRequest(BUNDLE, source.name, source.modality, device=device, accept_doubtful=True), source),
+    )
     run_job(folder, lambda _message: None)
     return read_result(folder)
 
@@ -39,7 +42,7 @@ def test_cpu_and_gpu_agree_to_one_percent_of_the_scale(tmp_path, oblique_head):
 
 
 def test_cancelling_frees_the_memory_of_the_gpu(tmp_path, oblique_head):
-    write_job(tmp_path / "job", Job(TranslationRequest(BUNDLE, device="cuda:0"), oblique_head))
+    write_job(tmp_path / "job", Job(TranslationRequest(BUNDLE, device="cuda:0", accept_doubtful=True), oblique_head))
     free_before, _ = torch.cuda.mem_get_info(0)
     command = [sys.executable, "-m", "MedTranslateLib.inference.worker", str(tmp_path / "job")]
     with subprocess.Popen(command, cwd=WORKING_FOLDER, stdout=subprocess.PIPE, text=True) as process:

@@ -32,7 +32,7 @@ from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.finished_job import checked_result
 from MedTranslateLib.imaging.job_folder import Job, read_result, read_source, write_job
 from MedTranslateLib.imaging.writing import write_volume
-from MedTranslateLib.inference.progress import SPANS, ProgressTeller
+from MedTranslateLib.inference.progress import ProgressTeller, spans
 from MedTranslateLib.inference.runner import WORKING_FOLDER, WarmWorker, run_job
 
 WORKER = [sys.executable, "-m", "MedTranslateLib.inference.worker"]
@@ -71,7 +71,7 @@ def test_a_job_prints_progress_and_done_as_json_lines_and_ends_with_zero(tmp_pat
     assert lines[-1]["event"] == "done"
     assert lines[-1]["result"] == str(job / "result.json")
     stages = [line["stage"] for line in lines if line["event"] == "progress"]
-    assert list(dict.fromkeys(stages)) == ["read", "prepare", "translate", "assemble", "write"]
+    assert list(dict.fromkeys(stages)) == ["read", "prepare", "translate", "assemble", "check", "write"]
     counts = [line["done"] for line in lines if line.get("stage") == "translate"]
     assert counts == sorted(counts)
     assert counts[-1] == 30  # the phantom has 30 slices
@@ -255,7 +255,7 @@ def test_the_remaining_time_follows_the_share_that_is_done():
     told: list[Progress] = []
     teller = ProgressTeller("j", told.append, lambda: next(now))
     teller("translate", 1, 2)
-    share = (SPANS["translate"][0] + SPANS["translate"][1]) / 2  # 0.48 done in 10 s
+    share = sum(spans(0.0)["translate"]) / 2  # 0.48 done in 10 s
     assert told[0].eta_s == pytest.approx(10 * (1 - share) / share, abs=0.05)
 
 
