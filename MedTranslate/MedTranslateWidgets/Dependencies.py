@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import qt
 import slicer
@@ -42,7 +42,7 @@ class Dependencies:
         if self._isInstalling:
             self._isInstalling = False
             if self.complete:
-                self.messages.success(_("Everything is installed. Press Apply."))
+                self.messages.success(_("Everything is installed. Try again."))
             else:
                 self.offer()
 
@@ -77,6 +77,23 @@ class Dependencies:
         text = _("The first translation needs some Python packages: {0}. They are installed into Slicer's own Python.")
         self.messages.warning(text.format(", ".join(self.answer.missing)), [(_("Install"), self.install), fromFolder])
 
+    def offerPackages(self, names: Sequence[str], purpose: str) -> None:
+        """Offers to install packages that one part of the module needs and a translation does not.
+
+        Args:
+            names: Names as pip knows them.
+            purpose: Begins the sentence, such as "The export to DICOM needs".
+        """
+        listed = ", ".join(names)
+        if SlicerVersion.hasOwnPython():
+            text = _("{0} packages that the Python named by {1} lacks: {2}. Install them there, then try again.")
+            self.messages.error(text.format(purpose, SlicerVersion.OWN_PYTHON, listed))
+            return
+        text = _("{0} some Python packages: {1}. They are installed into Slicer's own Python.")
+        install = (_("Install"), lambda: self._run(SlicerVersion.installPackages, list(names)))
+        folder = (_("From a folder of wheels..."), lambda: self._installFromFolder(list(names)))
+        self.messages.warning(text.format(purpose, listed), [install, folder])
+
     @slot
     def getTorchExtension(self) -> None:
         """Has Slicer fetch the PyTorch extension."""
@@ -101,9 +118,12 @@ class Dependencies:
     @slot
     def installFromFolder(self) -> None:
         """Asks for a folder of wheels and installs from there, without a network."""
+        self._installFromFolder(list(self.answer.missing))
+
+    def _installFromFolder(self, names: list[str]) -> None:
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of wheels"))
         if folder:
-            self._run(lambda names: SlicerVersion.installFromFolder(names, folder), list(self.answer.missing))
+            self._run(lambda wanted: SlicerVersion.installFromFolder(wanted, folder), names)
 
     def _run(self, installation: Callable[[list[str]], None], names: list[str]) -> None:
         self.messages.info(_("Installing {0} ...").format(", ".join(names) or TORCH))

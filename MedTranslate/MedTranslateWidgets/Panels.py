@@ -8,9 +8,11 @@ from slicer.i18n import tr as _
 from MedTranslateLib.mrml.links import results_in
 from MedTranslateLib.mrml.runs import Run
 from MedTranslateWidgets.BundlePanel import BundlePanel
+from MedTranslateWidgets.LedgerPanel import LedgerPanel
 from MedTranslateWidgets.MessageBar import MessageBar
 from MedTranslateWidgets.Parameters import MedTranslateParameters
 from MedTranslateWidgets.Places import resourcePath
+from MedTranslateWidgets.RecordPanel import RecordPanel
 from MedTranslateWidgets.RegionPanel import RegionPanel
 from MedTranslateWidgets.Slots import slot
 from MedTranslateWidgets.TracePanel import TracePanel
@@ -35,7 +37,9 @@ class Panels:
         self._observation: int | None = None
         self.translate = TranslatePanel(self._load("TranslatePanel"), self.bench, self._finished)
         self.trace = TracePanel(self._load("TracePanel"), self.bench)
+        self.ledger = LedgerPanel(self._load("LedgerPanel"), self.bench, self.trace)
         self.regions = RegionPanel(self._load("RegionPanel"), self.bench, self.trace)
+        self.record = RecordPanel(self._load("RecordPanel"), self.bench, self.trace, self.translate.runs)
         self.bundles = BundlePanel(self._load("BundlePanel"), self.bench)
         layout.addStretch(1)
         self.bench.probe.ask()
@@ -63,18 +67,24 @@ class Panels:
         """Lets go of everything in the scene."""
         self.setParameters(None)
         self.translate.sceneCloses()
+        self.record.sceneCloses()
+        self.ledger.sceneCloses()
         self.regions.sceneCloses()
         self.trace.sceneCloses()
 
     def sceneLoaded(self) -> None:
         """Finds the results of a scene that was loaded."""
         self.trace.sceneLoaded()
+        self.ledger.refresh()
         self.regions.sceneLoaded()
 
     def close(self) -> None:
         """Takes everything away: processes, folders, observers, marks in the views."""
         self.sceneCloses()
+        self.translate.close()
         self.trace.close()
+        self.ledger.close()
+        self.record.close()
         self.regions.close()
         self.bench.close()
 
@@ -109,7 +119,7 @@ class Panels:
     @slot
     def _finished(self, run: Run) -> None:
         """Shows a result at once where the user waits for it, else offers to show it."""
-        text = _("Done: {0}.").format(run.title)
+        text = " ".join([_("Done: {0}.").format(run.title), self.record.outcomeOf(run)]).strip()
         if self.parameters is not None:
             self.trace.show(run.nodes)
             self.messages.success(text)

@@ -21,6 +21,7 @@ class MedTranslateParameters:
     samples - Translations to draw; more than one gives an uncertainty map.
     seed - Seed of everything random.
     estimateDrift - Whether fields are estimated from both pictures in place of the method's own.
+    trust - Whether trust maps and the ledger are made.
     outputName - The user's name for the output; empty for one that tells source, bundle and run.
     result - The output that is looked at and traced.
     comparedWith - What the output is compared with; none is the traced source.
@@ -33,6 +34,7 @@ class MedTranslateParameters:
     samples: Annotated[int, WithinRange(1, 64)] = 1
     seed: Annotated[int, WithinRange(0, 2147483647)] = 0
     estimateDrift: bool = False
+    trust: bool = True
     outputName: str = ""
     result: vtkMRMLScalarVolumeNode
     comparedWith: vtkMRMLScalarVolumeNode

@@ -23,12 +23,24 @@ class ProbeAnswer:
         broken: Packages that are there but cannot be loaded, with the reason.
         devices: Name and label of each device.
         failure: Why there is no answer; empty where there is one.
+        free: Bytes that are free on each device, where that is known.
     """
 
     missing: tuple[str, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
     devices: tuple[tuple[str, str], ...] = ()
     failure: str = ""
+    free: dict[str, int] = field(default_factory=dict)
+
+    def deviceFor(self, asked: str) -> str:
+        """The device that "auto" stands for: the first one, accelerators before the processor."""
+        if asked != "auto":
+            return asked
+        return self.devices[0][0] if self.devices else "cpu"
+
+    def freeOn(self, device: str) -> int | None:
+        """Bytes that were free on a graphics card; None for the processor, or where that is not known."""
+        return None if device == "cpu" else self.free.get(device)
 
 
 class Probe:
@@ -80,6 +92,7 @@ def answerFrom(said: str, code: int) -> ProbeAnswer:
     try:
         table = json.loads(said.strip().splitlines()[-1])
         devices = tuple((device["name"], device["label"]) for device in table["devices"])
-        return ProbeAnswer(tuple(table["missing"]), dict(table.get("broken", {})), devices)
+        free = {device["name"]: int(device["free_bytes"]) for device in table["devices"] if device.get("free_bytes")}
+        return ProbeAnswer(tuple(table["missing"]), dict(table.get("broken", {})), devices, free=free)
     except (ValueError, LookupError, TypeError):
         return ProbeAnswer(failure=f"{workerPython()} gave no answer (exit code {code})")

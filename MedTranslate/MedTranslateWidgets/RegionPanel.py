@@ -89,6 +89,7 @@ class RegionPanel:
             )
             return
         self._board.pin(reading)
+        self._ui.regionSection.collapsed = False  # where the pin is seen
         self._show()
 
     @slot

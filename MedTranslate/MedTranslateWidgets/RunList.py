@@ -27,6 +27,7 @@ STAGES = {
     "translate": "Translating",
     "estimate": "Estimating the drift",
     "assemble": "Assembling",
+    "check": "Checking the output",
     "write": "Writing",
 }
 ACTIVE = (RunState.RUNNING, RunState.LOADING)

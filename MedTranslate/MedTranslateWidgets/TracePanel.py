@@ -12,6 +12,7 @@ from MedTranslateLib.mrml.links import result_nodes, results_in
 from MedTranslateLib.mrml.mapping import Reading, ReadingState, position_text
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
 from MedTranslateLib.mrml.scene_watch import SceneWatch
+from MedTranslateLib.mrml.trust_scale import TrustStep, hex_of
 from MedTranslateWidgets.OverlayPanel import OverlayPanel
 from MedTranslateWidgets.Slots import slot
 from MedTranslateWidgets.Workbench import Workbench
@@ -44,6 +45,7 @@ class TracePanel:
         self.reading: Reading | None = None
         self._cursor: LinkedCursor | None = None
         self._stateColour = ""
+        self._trustStep: TrustStep | None = None
         self.overlays = OverlayPanel(ui, workbench)
         ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", f"{ATTRIBUTE_PREFIX}role", "output")
         ui.compareButton.connect("clicked()", self.compare)
@@ -109,6 +111,7 @@ class TracePanel:
         ui.movedValue.text = f"{reading.displacement_mm:.2f} mm"
         ui.volumeValue.text = f"x {reading.det_j:.3f}"
         ui.roundTripValue.text = f"{reading.round_trip_mm:.3f} mm"
+        self._showTrust(reading)
         self._showState(_(reading.state.value), STATE_COLOURS[reading.state])
 
     def _showState(self, text: str, colour: str) -> None:
@@ -116,6 +119,24 @@ class TracePanel:
         if colour != self._stateColour:  # a style costs more than all else that a move of the mouse does
             self._stateColour = colour
             self._ui.stateValue.setStyleSheet(f"{TRANSPARENT}; color: {colour}" if colour else TRANSPARENT)
+
+    def _showTrust(self, reading: Reading | None) -> None:
+        """The trust in its own colour and in words; the expected error beside it."""
+        known = reading is not None and reading.state is not ReadingState.OUTSIDE
+        step = reading.trust_step if known else None
+        self._ui.trustValue.text = step.text if step is not None else self._withoutTrust()
+        self._ui.errorValue.text = self._expectedError(reading) if step is not None else NOTHING
+        if step != self._trustStep:
+            self._trustStep = step
+            self._ui.trustValue.setStyleSheet(TRANSPARENT if step is None else trustStyle(step))
+
+    def _expectedError(self, reading: Reading) -> str:
+        if reading.expected_error is None:
+            return _("not calibrated")
+        return number(float(f"{reading.expected_error:.2g}"), reading.error_unit)
+
+    def _withoutTrust(self) -> str:
+        return NOTHING if self.nodes is None or self.nodes.trust is not None else _("no trust map")
 
     def _withoutReading(self) -> str:
         """What stands for a state while the mouse is elsewhere; the last pair stays, so that it can be pinned."""
@@ -163,6 +184,7 @@ class TracePanel:
         for label in (ui.sourcePosition, ui.outputPosition, ui.movedValue, ui.volumeValue, ui.roundTripValue):
             label.text = NOTHING
         ui.sourceValue.text = ui.outputValue.text = ""
+        self._showTrust(None)
 
     def _describeResult(self) -> None:
         self._ui.compareButton.enabled = self._ui.cursorButton.enabled = self.nodes is not None
@@ -184,6 +206,11 @@ class TracePanel:
     def _unit(self) -> str:
         scale = self.nodes.output.GetAttribute(f"{ATTRIBUTE_PREFIX}scale") if self.nodes is not None else ""
         return "HU" if scale == "hounsfield" else _("relative, not HU")
+
+
+def trustStyle(step: TrustStep) -> str:
+    """Black letters on the step's colour, which can be read in a light and in a dark window."""
+    return f"background: {hex_of(step.colour)}; color: black; border-radius: 3px; padding: 0 4px"
 
 
 def number(value: float | None, unit: str = "") -> str:

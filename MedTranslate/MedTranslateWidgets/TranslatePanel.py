@@ -14,6 +14,7 @@ from MedTranslateLib.mrml.choice_check import check_choice
 from MedTranslateLib.mrml.runs import TranslationChoice
 from MedTranslateLib.mrml.source import check_source
 from MedTranslateWidgets.Choices import fill
+from MedTranslateWidgets.FitCheck import FitCheck
 from MedTranslateWidgets.NodeWatch import NodeWatch
 from MedTranslateWidgets.RunList import RunList
 from MedTranslateWidgets.Slots import slot
@@ -38,6 +39,7 @@ class TranslatePanel:
         ui.directionBox.connect("activated(int)", self._directionChosen)
         ui.deviceBox.connect("activated(int)", self._deviceChosen)
         self._source = NodeWatch(self.refresh)
+        self.fit = FitCheck(ui, workbench, self.refresh)
         self._waitsForProbe = False
         workbench.listeners.append(self.refresh)
         self._fillDirections()
@@ -64,6 +66,7 @@ class TranslatePanel:
         self._fillDirections()
         self._fillDevices()
         self._ui.cardLabel.text = cardSummary(self._bench.direction) if self._bench.direction else ""
+        self.fit.refresh()
         self.runs.refresh()
         reason = self.whyNot()
         running = self.runs.active is not None
@@ -74,7 +77,8 @@ class TranslatePanel:
         )
         self._ui.queueButton.visible = running
         self._ui.queueButton.enabled = not reason
-        self._ui.reasonLabel.visible = bool(reason) and not running
+        isSaidAbove = bool(reason) and reason == self.fit.reasons
+        self._ui.reasonLabel.visible = bool(reason) and not running and not isSaidAbove
         self._ui.reasonLabel.text = reason
         if self._waitsForProbe and self._bench.probed and not reason:
             self._queueChecked(acceptDoubtful=False)
@@ -82,6 +86,10 @@ class TranslatePanel:
     def sceneCloses(self) -> None:
         """What was asked for in the old scene must not start in the new one."""
         self._waitsForProbe = False
+
+    def close(self) -> None:
+        """The module is closed."""
+        self.fit.close()
 
     def whyNot(self) -> str:
         """Why nothing can be translated now, in a sentence; empty where it can."""
@@ -94,7 +102,7 @@ class TranslatePanel:
             check_choice(self._choice(acceptDoubtful=False), self._bench.store)
         except MedTranslateError as error:
             return str(error)
-        return ""
+        return self.fit.reasons if self.fit.verdict == "refused" else ""
 
     def _queueChecked(self, *, acceptDoubtful: bool) -> None:
         """Asks for what must be asked first: missing packages, then the licence."""
@@ -108,6 +116,9 @@ class TranslatePanel:
             self._bench.dependencies.offer()
         elif not self._bench.licenceAccepted(direction):
             self._askForLicence(direction)
+        elif self.fit.verdict == "doubtful" and not acceptDoubtful:
+            anyway = (_("Translate anyway"), self._acceptDoubtful)
+            self.messages.warning(_("The volume may not fit this bundle. {0}").format(self.fit.reasons), [anyway])
         else:
             self.messages.clear()
             source = self._bench.parameters.source
@@ -127,6 +138,11 @@ class TranslatePanel:
         self._queueChecked(acceptDoubtful=False)
 
     @slot
+    def _acceptDoubtful(self) -> None:
+        """Translates in spite of the doubt; the provenance records that it was accepted."""
+        self._queueChecked(acceptDoubtful=True)
+
+    @slot
     def _translateAnyway(self, run) -> None:
         """Repeats a run that the input gate called doubtful; the provenance records that it was accepted."""
         source = slicer.mrmlScene.GetNodeByID(run.source_id)
@@ -144,6 +160,7 @@ class TranslatePanel:
             estimate_drift=parameters.estimateDrift,
             output_name=parameters.outputName.strip() or None,
             accept_doubtful=acceptDoubtful,
+            trust=parameters.trust,
         )
 
     @slot

@@ -16,6 +16,7 @@ PLUGINS = {
     "vtkMRMLMarkupsNode": "Markups",
     "vtkMRMLSegmentationNode": "Segmentations",
     "vtkMRMLTableNode": "Tables",
+    "vtkMRMLScalarVolumeNode": "Volumes",
 }
 
 

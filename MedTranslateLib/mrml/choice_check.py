@@ -66,6 +66,11 @@ def request_for(choice: TranslationChoice, bundle: Bundle, modality: str | None 
         device=choice.device,
         estimate_drift=choice.estimate_drift,
         accept_doubtful=choice.accept_doubtful,
+        trust=choice.trust,
+        method_options=choice.method_options,
+        batch_size=choice.batch_size,
+        slab=choice.slab,
+        threads=choice.threads,
     )
 
 

@@ -12,10 +12,12 @@ import slicer
 from MedTranslateLib.mrml.layout import Side, side_of_view, slice_views
 from MedTranslateLib.mrml.mapping import PointTracer, Reading, ReadingState
 from MedTranslateLib.mrml.scene import ResultNodes
+from MedTranslateLib.mrml.trust_scale import Colour
 
 HAIR_MM = 1e-3
 """A slice that is nearer than this to the partner stays where it is."""
-MARKER_COLOUR = (0.1, 1.0, 0.4)
+MARKER_COLOUR: Colour = (0.1, 1.0, 0.4)
+"""Where no trust is known; else the marker has the colour of the trust."""
 MARKER_SIZE_PERCENT = 5.0
 """Of the view's diagonal, as Slicer measures glyphs."""
 
@@ -118,6 +120,8 @@ class LinkedCursor:
 
     def _show_partner(self, reading: Reading, side: Side) -> None:
         views = [view for view in slice_views(self._scene) if side_of_view(view, self._nodes) is side]
+        step = reading.trust_step
+        self._markers[side].colour(MARKER_COLOUR if step is None else step.colour)
         self._markers[side].show(reading.partner_ras, [view.GetID() for view in views])
         for view in views:
             if abs(_distance_to_slice_mm(view, reading.partner_ras)) > HAIR_MM:
@@ -151,6 +155,7 @@ class SideMarker:
         self._scene = scene
         self._display = slicer.vtkMRMLMarkupsFiducialDisplayNode()
         self._view_ids: list[str] = []
+        self._colour = MARKER_COLOUR
         self.node = slicer.vtkMRMLMarkupsFiducialNode()
         self.node.SetName(f"Linked cursor in the {side.value}")
         _style(self._display)
@@ -172,6 +177,12 @@ class SideMarker:
             self._view_ids = view_ids
             self._display.SetViewNodeIDs(view_ids)
         self._display.VisibilityOn()
+
+    def colour(self, colour: Colour) -> None:
+        """Gives the point a colour; the one it has costs nothing."""
+        if colour != self._colour:
+            self._colour = colour
+            _paint(self._display, colour)
 
     def hide(self) -> None:
         """Takes the point out of the views."""
@@ -204,12 +215,18 @@ def crosshair_of(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLCrosshairNode:
 def _style(display: slicer.vtkMRMLMarkupsDisplayNode) -> None:
     display.VisibilityOff()
     display.Visibility3DOff()
-    display.SetColor(*MARKER_COLOUR)
-    display.SetSelectedColor(*MARKER_COLOUR)
+    _paint(display, MARKER_COLOUR)
     display.SetGlyphTypeFromString("CrossDot2D")
     display.SetGlyphScale(MARKER_SIZE_PERCENT)
     display.PointLabelsVisibilityOff()
     display.PropertiesLabelVisibilityOff()
+
+
+def _paint(display: slicer.vtkMRMLMarkupsDisplayNode, colour: Colour) -> None:
+    modified = display.StartModify()
+    display.SetColor(*colour)
+    display.SetSelectedColor(*colour)
+    display.EndModify(modified)
 
 
 def _distance_to_slice_mm(view: slicer.vtkMRMLSliceNode, point_ras: Sequence[float]) -> float:

@@ -170,9 +170,8 @@ def side_of_view(slice_node: slicer.vtkMRMLSliceNode, nodes: ResultNodes) -> Sid
         view has in the compare layout. None for other views, and for those that show a part of another result.
     """
     composite = composite_of(slice_node)
-    sides = {nodes.source.GetID(): Side.SOURCE, nodes.output.GetID(): Side.OUTPUT, nodes.validity.GetID(): Side.OUTPUT}
-    if nodes.uncertainty is not None:
-        sides[nodes.uncertainty.GetID()] = Side.OUTPUT
+    sides = {node.GetID(): Side.OUTPUT for node in nodes.output_images()}
+    sides[nodes.source.GetID()] = Side.SOURCE
     for shown in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()):
         if shown in sides:
             return sides[shown]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
+from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, OPTIONAL_ROLES, ResultNodes
 
 
 def result_nodes(node: slicer.vtkMRMLNode | None) -> ResultNodes | None:
@@ -15,7 +15,7 @@ def result_nodes(node: slicer.vtkMRMLNode | None) -> ResultNodes | None:
 
     Returns:
         The result of which the node is the output; else the latest that it is a part or the source of. None if there
-        is none that is complete: a deleted uncertainty map or provenance does not matter, any other part does.
+        is none that is complete: deleted maps, ledger or provenance do not matter, any other part does.
     """
     if node is None or node.GetScene() is None:
         return None
@@ -46,8 +46,7 @@ def _result_of(output: slicer.vtkMRMLScalarVolumeNode) -> ResultNodes | None:
         forward=forward,
         inverse=inverse,
         validity=validity,
-        uncertainty=_part(output, "uncertainty"),
-        provenance=_part(output, "provenance"),
+        **{role: _part(output, role) for role in OPTIONAL_ROLES},
     )
 
 

@@ -17,6 +17,8 @@ import vtk
 from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.mrml.placement import has_moved
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
+from MedTranslateLib.mrml.trust_scale import TrustStep
+from MedTranslateLib.mrml.units import unit_of_output
 
 Point = tuple[float, float, float]
 LETTERS = ("RL", "AP", "SI")
@@ -50,6 +52,9 @@ class Reading:
         round_trip_mm: How far from the start the way there and back ends.
         state: Whether the pair can be believed.
         from_output: Whether the start lies in the output.
+        trust: How far the output can be believed at its point, 0 to 1; None where that is not known.
+        expected_error: Expected absolute error there; None where the bundle is not calibrated.
+        error_unit: What the expected error is measured in.
     """
 
     source_ras: Point
@@ -61,6 +66,14 @@ class Reading:
     round_trip_mm: float
     state: ReadingState
     from_output: bool
+    trust: float | None = None
+    expected_error: float | None = None
+    error_unit: str = ""
+
+    @property
+    def trust_step(self) -> TrustStep | None:
+        """The trust as people read it; None where it is not known."""
+        return None if self.trust is None else TrustStep.of(self.trust)
 
     @property
     def partner_ras(self) -> Point:
@@ -74,12 +87,23 @@ class Reading:
         if self.state is ReadingState.OUTSIDE:
             return f"outside: {start} has no partner; it lies beyond the images, or the model did not see this place"
         if self.state is ReadingState.IDENTITY:
-            return f"{self.state.value}: {start} is {partner}"
+            return f"{self.state.value}: {start} is {partner}{self._trust_clause()}"
         warning = "; tissue is turned inside out here, do not rely on this pair"
+        folded = warning if self.state is ReadingState.FOLDED else ""
         return (
             f"{self.state.value}: {start} -> {partner}, moved {self.displacement_mm:.1f} mm, volume x{self.det_j:.2f}, "
-            f"round trip {self.round_trip_mm:.2f} mm{warning if self.state is ReadingState.FOLDED else ''}"
+            f"round trip {self.round_trip_mm:.2f} mm{folded}{self._trust_clause()}"
         )
+
+    def _trust_clause(self) -> str:
+        step = self.trust_step
+        return "" if step is None else f"; trust {step.text}, {self.error_text()}"
+
+    def error_text(self) -> str:
+        """Such as `expected error 0.08 (relative, not HU)`, or that nobody knows."""
+        if self.expected_error is None:
+            return "not calibrated"
+        return f"expected error {self.expected_error:.2g} ({self.error_unit})"
 
 
 def position_text(point_ras: Sequence[float]) -> str:
@@ -122,6 +146,7 @@ class PointTracer:
         source, output = (step.point_ras, start) if from_output else (start, step.point_ras)
         source_value, output_value = voxel_value(nodes.source, source), voxel_value(nodes.output, output)
         seen = voxel_value(nodes.validity, output)
+        trust, error = _value_of(nodes.trust, output), _value_of(nodes.expected_error, output)
         within = step.inside and home.inside and source_value is not None and output_value is not None and bool(seen)
         return Reading(
             source_ras=source,
@@ -133,6 +158,9 @@ class PointTracer:
             round_trip_mm=math.dist(start, home.point_ras),
             state=self._state(step, within=within),
             from_output=from_output,
+            trust=trust,
+            expected_error=error,
+            error_unit=unit_of_output(nodes),
         )
 
     def _state(self, step: _Step, *, within: bool) -> ReadingState:
@@ -163,6 +191,10 @@ def voxel_value(node: slicer.vtkMRMLVolumeNode, point_ras: Sequence[float]) -> f
     if not all(0 <= value < size for value, size in zip(index, image.GetDimensions(), strict=True)):
         return None
     return float(image.GetScalarComponentAsDouble(*index, 0))
+
+
+def _value_of(node: slicer.vtkMRMLVolumeNode | None, point_ras: Sequence[float]) -> float | None:
+    return None if node is None else voxel_value(node, point_ras)
 
 
 @dataclass(frozen=True)

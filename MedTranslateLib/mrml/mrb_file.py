@@ -15,8 +15,10 @@ import slicer
 from MedTranslateLib.core.errors import CorruptResultError
 from MedTranslateLib.imaging.files import output_error
 from MedTranslateLib.imaging.job_folder import FILES, SOURCE, read_result, read_source
+from MedTranslateLib.imaging.trust_files import TRUST_FILES
 from MedTranslateLib.mrml.layout import add_compare_views, show_in_views
 from MedTranslateLib.mrml.scene import ResultNodes, add_result, add_source
+from MedTranslateLib.mrml.trust_nodes import find_trust_colours
 
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 FILE_OF_ROLE = {
@@ -27,7 +29,12 @@ FILE_OF_ROLE = {
     "validity": FILES["validity"],
     "uncertainty": FILES["uncertainty"],
     "provenance": FILES["provenance"],
+    **TRUST_FILES,
+    "ledger_regions": FILES["ledger_regions"],
 }
+"""Files of the job that are taken as they are."""
+LEDGER_FILE = "ledger.tsv"
+COLOURS_FILE = "trust-colours.ctbl"
 
 
 def write_mrb(job_folder: Path, out: Path) -> None:
@@ -51,11 +58,15 @@ def write_mrb(job_folder: Path, out: Path) -> None:
     nodes = add_result(scene, add_source(scene, source, result), source.name, result)
     show_in_views(scene, nodes.source, nodes.output)
     name = out.stem
+    made = _files_made_here(scene, nodes)
     description = describe_scene(scene, nodes, name)
     colours.SetMRMLScene(None)
     files: dict[str, bytes | Path] = {f"{name}/{name}.mrml": description}
-    for role, _ in nodes.roles():
-        files[f"{name}/Data/{FILE_OF_ROLE[role]}"] = job_folder / FILE_OF_ROLE[role]
+    for role, node in nodes.roles():
+        if role in FILE_OF_ROLE:
+            folder = f"{name}_Private" if node.GetHideFromEditors() else "Data"  # where Slicer looks for hidden ones
+            files[f"{name}/{folder}/{FILE_OF_ROLE[role]}"] = job_folder / FILE_OF_ROLE[role]
+    files.update({f"{name}/Data/{file}": content for file, content in made.items()})
     _write_zip(out, files)
 
 
@@ -77,8 +88,8 @@ def describe_scene(scene: slicer.vtkMRMLScene, nodes: ResultNodes, name: str) ->
     scene.SetVersion(None)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for role, node in nodes.roles():
-            node.AddDefaultStorageNode(str(root / "Data" / FILE_OF_ROLE[role]))
+        for node, file in _stored(scene, nodes):
+            node.AddDefaultStorageNode(str(root / "Data" / file))
         scene.SetRootDirectory(str(root))
         scene.SetURL(str(root / f"{name}.mrml"))
         messages = slicer.vtkMRMLMessageCollection()
@@ -86,6 +97,50 @@ def describe_scene(scene: slicer.vtkMRMLScene, nodes: ResultNodes, name: str) ->
             msg = f"Slicer could not describe the scene: {messages.GetAllMessagesAsString()}"
             raise CorruptResultError(msg)
         return (root / f"{name}.mrml").read_bytes()
+
+
+def _stored(scene: slicer.vtkMRMLScene, nodes: ResultNodes) -> list[tuple[slicer.vtkMRMLStorableNode, str]]:
+    """Each node with the name of its file."""
+    names = {**FILE_OF_ROLE, "ledger": LEDGER_FILE}
+    stored = [(node, names[role]) for role, node in nodes.roles()]
+    colours = find_trust_colours(scene)
+    return stored if colours is None else [*stored, (colours, COLOURS_FILE)]
+
+
+def _files_made_here(scene: slicer.vtkMRMLScene, nodes: ResultNodes) -> dict[str, bytes]:
+    """What no job has in the form that Slicer reads: the ledger's table, and the colours of the trust map."""
+    files: dict[str, bytes] = {}
+    if nodes.ledger is not None:
+        files.update(_table_files(nodes.ledger))
+    colours = find_trust_colours(scene)
+    if colours is not None:
+        files[COLOURS_FILE] = _colour_text(colours).encode()
+    return files
+
+
+def _table_files(table: slicer.vtkMRMLTableNode) -> dict[str, bytes]:
+    """The table and the kinds of its columns, as Slicer writes them.
+
+    Raises:
+        CorruptResultError: If Slicer refuses to.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        storage = slicer.vtkMRMLTableStorageNode()
+        storage.SetFileName(str(Path(folder) / LEDGER_FILE))
+        if not storage.WriteData(table):
+            msg = "Slicer could not write the table of the ledger."
+            raise CorruptResultError(msg)
+        return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
+
+
+def _colour_text(colours: slicer.vtkMRMLColorTableNode) -> str:
+    """Slicer's own format, a number, a name and four times 0 to 255, without the path that Slicer would write."""
+    lines = []
+    for index in range(colours.GetNumberOfColors()):
+        colour = [0.0] * 4
+        colours.GetColor(index, colour)
+        lines.append(f"{index} {colours.GetColorName(index)} {' '.join(str(round(255 * part)) for part in colour)}\n")
+    return "".join(lines)
 
 
 def _write_zip(out: Path, files: dict[str, bytes | Path]) -> None:

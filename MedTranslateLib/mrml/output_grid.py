@@ -65,7 +65,7 @@ def on_output_grid(nodes: ResultNodes, other: slicer.vtkMRMLScalarVolumeNode) ->
     field = StoredField.of(nodes.forward) if other.GetID() == nodes.source.GetID() else None
     moving = field if field is not None and not field.moves_nothing else None
     is_unchanged = moving is None and _is_on(other, grid)
-    values = _float_voxels(other) if is_unchanged else _resliced(grid, other, moving)
+    values = _float_voxels(other) if is_unchanged else resliced(grid, other, moving)
     known = ~np.isnan(values)
     known &= _voxels(nodes.validity) != 0
     if field is not None and not _covers_all(field, grid):
@@ -91,10 +91,19 @@ def _is_on(node: slicer.vtkMRMLScalarVolumeNode, grid: Geometry) -> bool:
     return node.GetParentTransformNode() is None and geometry_of_node(node).same_grid(grid)
 
 
-def _resliced(
+def resliced(
     grid: Geometry, other: slicer.vtkMRMLScalarVolumeNode, field: StoredField | None
 ) -> npt.NDArray[np.float32]:
-    """Linear between voxels; up to half a voxel beyond the outermost ones their value, then NaN."""
+    """Looks an image up at each voxel of a grid, at the place that a field leads to.
+
+    Args:
+        grid: In world coordinates.
+        other: The image; its parent transforms count.
+        field: From places of the grid to places of the image; None for the same places.
+
+    Returns:
+        Linear between voxels; up to half a voxel beyond the outermost ones their value, then NaN.
+    """
     reslice = vtk.vtkImageReslice()
     reslice.SetInputData(image_from_array(_float_voxels(other)))
     reslice.SetResliceTransform(_to_index_of(grid, other, field))

@@ -17,7 +17,7 @@ from MedTranslateLib.mrml.csv_file import Cell, write_rows
 from MedTranslateLib.mrml.layout import Side
 from MedTranslateLib.mrml.mapping import Point, Reading, ReadingState
 from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
-from MedTranslateLib.mrml.sides import unit_of_output, unit_of_source
+from MedTranslateLib.mrml.units import unit_of_output, unit_of_source
 
 PINS = "pins"
 TABLE = f"{ATTRIBUTE_PREFIX}{PINS}"

@@ -30,9 +30,23 @@ def _is_elsewhere(node: slicer.vtkMRMLVolumeNode, noted: str | None) -> bool:
     image = node.GetImageData()
     if not then or not now or image is None:
         return bool(then) != bool(now)
-    sizes = (*image.GetDimensions(), 1)
-    shifts = (sum(abs(now[4 * row + n] - then[4 * row + n]) * sizes[n] for n in range(4)) for row in range(3))
-    return max(shifts) > TOLERANCE_MM
+    size_ijk = image.GetDimensions()
+    return min(_distance_mm(now, place, size_ijk) for place in (then, _turned_back(then, size_ijk[2]))) > TOLERANCE_MM
+
+
+def _distance_mm(one: list[float], other: list[float], size_ijk: tuple[int, int, int]) -> float:
+    """No voxel lies further from its place than this."""
+    sizes = (*size_ijk, 1)
+    return max(sum(abs(one[4 * row + n] - other[4 * row + n]) * sizes[n] for n in range(4)) for row in range(3))
+
+
+def _turned_back(place: list[float], slices: int) -> list[float]:
+    """The same grid with its slices counted backwards: so Slicer reads a left-handed image, with its voxels."""
+    turned = list(place)
+    for row in (0, 4, 8):
+        turned[row + 2] = -place[row + 2]
+        turned[row + 3] = place[row + 3] + (slices - 1) * place[row + 2]
+    return turned
 
 
 def _ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> list[float]:

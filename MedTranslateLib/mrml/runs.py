@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -27,6 +28,9 @@ class TranslationChoice:
         output_name: The user's name for the output; None for one that tells source and bundle.
         estimate_drift: Store fields estimated from both pictures in place of the method's own.
         accept_doubtful: Translate although the volume may not fit the bundle.
+        trust: Whether trust maps and the ledger are made.
+        method_options: Options of the method in place of the bundle's, as a repeated run has them.
+        batch_size, slab, threads: How a repeated run was cut; None leaves it to the worker.
     """
 
     bundle: str
@@ -38,6 +42,11 @@ class TranslationChoice:
     output_name: str | None = None
     estimate_drift: bool = False
     accept_doubtful: bool = False
+    trust: bool = True
+    method_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    batch_size: int | None = None
+    slab: int | None = None
+    threads: int | None = None
 
 
 class RunState(str, Enum):

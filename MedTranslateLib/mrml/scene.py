@@ -1,4 +1,4 @@
-"""A source node and a result in, the nodes a user looks at out: volumes, fields, mask, provenance, in one study."""
+"""A source node and a result in, the nodes a user looks at out: volumes, fields, maps, ledger, all in one study."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from MedTranslateLib.imaging.display import (
     source_range,
     uncertainty_range,
 )
+from MedTranslateLib.mrml.ledger_nodes import add_ledger
 from MedTranslateLib.mrml.names import ResultNames, named_by_user, names_of_result
 from MedTranslateLib.mrml.placement import remember_placement
 from MedTranslateLib.mrml.scene_change import all_or_nothing
-from MedTranslateLib.mrml.study import put_beside_source
+from MedTranslateLib.mrml.study import put_beside_source, put_into_folder
 from MedTranslateLib.mrml.transforms import transform_node_from_field
+from MedTranslateLib.mrml.trust_nodes import MAP_KINDS, add_trust_maps, unit_of_map
 from MedTranslateLib.mrml.volumes import label_node_from_mask, node_from_volume
 
 ATTRIBUTE_PREFIX = "MedTranslate."
@@ -49,6 +51,11 @@ class ResultNodes:
         validity: 1 where the model saw the source.
         uncertainty: Standard deviation of the samples; None for a single sample, or where it was deleted.
         provenance: Text node with `provenance.json`; None where it was deleted.
+        trust: How far each place can be believed, 0 to 1; None, as those below, where it was not made or was deleted.
+        expected_error: Expected absolute error in the output's unit; None where the bundle is not calibrated.
+        trust_round_trip, trust_folding, trust_intensity, trust_cycle: What the trust was joined from, see `TrustPart`.
+        ledger: Table of the structures that one side alone has, with the reader's decisions.
+        ledger_regions: Their numbers, each drawn in the image of its own side.
     """
 
     source: slicer.vtkMRMLScalarVolumeNode
@@ -58,6 +65,14 @@ class ResultNodes:
     validity: slicer.vtkMRMLLabelMapVolumeNode
     uncertainty: slicer.vtkMRMLScalarVolumeNode | None
     provenance: slicer.vtkMRMLTextNode | None
+    trust: slicer.vtkMRMLScalarVolumeNode | None = None
+    expected_error: slicer.vtkMRMLScalarVolumeNode | None = None
+    trust_round_trip: slicer.vtkMRMLScalarVolumeNode | None = None
+    trust_folding: slicer.vtkMRMLScalarVolumeNode | None = None
+    trust_intensity: slicer.vtkMRMLScalarVolumeNode | None = None
+    trust_cycle: slicer.vtkMRMLScalarVolumeNode | None = None
+    ledger: slicer.vtkMRMLTableNode | None = None
+    ledger_regions: slicer.vtkMRMLLabelMapVolumeNode | None = None
 
     def roles(self) -> Iterator[tuple[str, slicer.vtkMRMLNode]]:
         """Name and node of each part that there is."""
@@ -65,6 +80,21 @@ class ResultNodes:
             node = getattr(self, field.name)
             if node is not None:
                 yield field.name, node
+
+    def output_images(self) -> list[slicer.vtkMRMLVolumeNode]:
+        """The output and the maps that lie on its grid."""
+        maps = (self.validity, self.uncertainty, self.trust, self.expected_error, self.trust_round_trip)
+        parts = (self.trust_folding, self.trust_intensity, self.trust_cycle, self.ledger_regions)
+        return [node for node in (self.output, *maps, *parts) if node is not None]
+
+    def trust_maps(self) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
+        """The trust map, the expected error and the parts, as far as there are any, by role."""
+        return {role: node for role, node in self.roles() if role in MAP_KINDS}
+
+
+ADDED_ROLES = tuple(field.name for field in fields(ResultNodes) if field.default is None)
+OPTIONAL_ROLES = ("uncertainty", "provenance", *ADDED_ROLES)
+"""Parts whose loss leaves a result that can be traced."""
 
 
 def add_source(scene: slicer.vtkMRMLScene, source: Volume, result: TranslationResult) -> slicer.vtkMRMLScalarVolumeNode:
@@ -111,6 +141,7 @@ def add_result(  # noqa: PLR0913  # the last two are choices that most callers l
         _set_references(nodes)
         _set_attributes(nodes, result, run)
         put_beside_source(source, [node for role, node in nodes.roles() if role != "source"], names.study)
+        put_into_folder(nodes.output, list(nodes.trust_maps().values()), names.part("Trust"))
     return nodes
 
 
@@ -157,6 +188,8 @@ def _add_nodes(
         validity=label_node_from_mask(scene, result.validity_kji, geometry, names.part("Seen by the model")),
         uncertainty=_uncertainty_node(scene, result, names.part("Uncertainty")),
         provenance=_provenance_node(scene, result, names.part("Provenance")),
+        **add_trust_maps(scene, result, names.part),
+        **add_ledger(scene, result, names.part),
     )
 
 
@@ -212,6 +245,9 @@ def _set_attributes(nodes: ResultNodes, result: TranslationResult, run: str) -> 
         if image is not None:
             image.SetAttribute(f"{ATTRIBUTE_PREFIX}synthetic", "true")  # either is labelled in every view
             _set_unit(image, output_range(result).unit)
+    for role, image in nodes.trust_maps().items():
+        image.SetAttribute(f"{ATTRIBUTE_PREFIX}synthetic", "true")  # they show the output's structures
+        _set_unit(image, unit_of_map(role, result))
 
 
 def _set_unit(node: slicer.vtkMRMLScalarVolumeNode, unit: str) -> None:

@@ -12,17 +12,15 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from MedTranslateLib.core.errors import InvalidVolumeError
 from MedTranslateLib.core.volume import Geometry
-from MedTranslateLib.imaging.display import HOUNSFIELD_UNIT, OWN_UNIT, RELATIVE_UNIT
-from MedTranslateLib.imaging.scale import ScaleKind
 from MedTranslateLib.mrml.layout import Side
 from MedTranslateLib.mrml.placement import has_moved
-from MedTranslateLib.mrml.scene import ATTRIBUTE_PREFIX, ResultNodes
+from MedTranslateLib.mrml.scene import ResultNodes
 from MedTranslateLib.mrml.stored_field import Points, StoredField, within
+from MedTranslateLib.mrml.units import unit_of_output, unit_of_source
 from MedTranslateLib.mrml.volumes import geometry_of_node
 from MedTranslateLib.mrml.world import matrix_to_world
 
 Bools = npt.NDArray[np.bool_]
-SCALE = f"{ATTRIBUTE_PREFIX}scale"
 FOLDS_ASKED = 20_000
 """Points whose derivative is asked for, at 3 microseconds each."""
 
@@ -141,19 +139,6 @@ def trace_points(points_ras: Points, own: ResultSide, other: ResultSide) -> Trac
     return TracedPoints(partners, ~paired, share)
 
 
-def unit_of_source(nodes: ResultNodes) -> str:
-    """HU for what its header calls CT; a source that was itself translated has the unit of that translation."""
-    if nodes.source.GetAttribute(SCALE):
-        return _unit(nodes.source)
-    modality = nodes.output.GetAttribute(f"{ATTRIBUTE_PREFIX}source.modality")
-    return HOUNSFIELD_UNIT if modality == "CT" else OWN_UNIT
-
-
-def unit_of_output(nodes: ResultNodes) -> str:
-    """HU only where the bundle's scale is in HU."""
-    return _unit(nodes.output)
-
-
 def _geometry(node: slicer.vtkMRMLScalarVolumeNode) -> Geometry:
     """The grid where it lies in the patient, below the node's transforms."""
     _voxels(node)
@@ -167,7 +152,3 @@ def _voxels(node: slicer.vtkMRMLVolumeNode) -> npt.NDArray[np.generic]:
         msg = f"{node.GetName()}: the volume node has no image any more. Translate the volume again."
         raise InvalidVolumeError(msg)
     return np.asarray(vtk_to_numpy(image.GetPointData().GetScalars())).reshape(image.GetDimensions()[::-1])
-
-
-def _unit(translated: slicer.vtkMRMLScalarVolumeNode) -> str:
-    return HOUNSFIELD_UNIT if translated.GetAttribute(SCALE) == ScaleKind.HOUNSFIELD.value else RELATIVE_UNIT

@@ -67,7 +67,12 @@ def volume_of_source(node: slicer.vtkMRMLScalarVolumeNode) -> SourceVolume:
         InvalidVolumeError: As `check_source`, or if a value is not finite.
     """
     check_source(node)
-    volume = replace(volume_from_node(node), geometry=world_geometry(node), modality=modality_of_node(node))
+    volume = replace(
+        volume_from_node(node),
+        geometry=world_geometry(node),
+        modality=modality_of_node(node),
+        synthetic=is_synthetic(node),
+    )
     notes = [note for note in (_transform_note(node), _synthetic_note(node)) if note]
     return SourceVolume(volume, " ".join(notes) or None)
 
@@ -147,7 +152,12 @@ def _transform_note(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
     )
 
 
+def is_synthetic(node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether a node says of itself that a model made it."""
+    return bool(node.GetAttribute(f"{ATTRIBUTE_PREFIX}synthetic") == "true")
+
+
 def _synthetic_note(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    if node.GetAttribute(f"{ATTRIBUTE_PREFIX}synthetic") != "true":
+    if not is_synthetic(node):
         return None
     return f"{name_of_node(node)} is a synthetic image itself: errors of both translations add up."

@@ -31,6 +31,18 @@ def put_beside_source(source: slicer.vtkMRMLVolumeNode, parts: Sequence[slicer.v
         hierarchy.SetItemOwnerPluginName(hierarchy.CreateItem(place, node), _plugin(node))
 
 
+def put_into_folder(output: slicer.vtkMRMLVolumeNode, parts: Sequence[slicer.vtkMRMLNode], name: str) -> None:
+    """Gathers parts of a result, which the tree holds already, in a folder beside its output; none makes no folder."""
+    if not parts:
+        return
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(output.GetScene())
+    folder = hierarchy.CreateFolderItem(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output)), name)
+    hierarchy.SetItemOwnerPluginName(folder, "Folder")
+    hierarchy.SetItemExpanded(folder, False)  # noqa: FBT003  # what is looked at lies above it
+    for node in parts:
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
+
+
 def _study_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int) -> int:
     return hierarchy.GetItemAncestorAtLevel(item, LEVELS.GetDICOMLevelStudy()) if item else 0
 
@@ -50,4 +62,6 @@ def _plugin(node: slicer.vtkMRMLNode) -> str:
         return "LabelMaps"
     if node.IsA("vtkMRMLVolumeNode"):
         return "Volumes"
+    if node.IsA("vtkMRMLTableNode"):
+        return "Tables"
     return "Transforms" if node.IsA("vtkMRMLTransformNode") else "Texts"

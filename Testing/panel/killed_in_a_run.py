@@ -21,7 +21,7 @@ def main() -> None:
     """Leaves the number of the worker's process in `worker.txt`."""
     translate, side = beside(str(HERE / "cases" / "any.py"), "translate"), SlicerSide(OUT)
     _node, panels = translate.open_with_source(side)
-    panels.translate.apply()
+    translate.apply(side, panels)
     side.wait_until(lambda: panels.translate.runs.active.progress is not None, 120, "the worker to be at work")
     (OUT / "worker.txt").write_text(str(panels.bench.runner.processId))
     os.kill(os.getpid(), signal.SIGKILL)

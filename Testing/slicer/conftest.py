@@ -155,6 +155,62 @@ def xy_in_view(view: Any, point_ras: Any) -> tuple[float, float]:
     return float(x), float(y)
 
 
+def by_slicers_bundle(scene: Any, folder: Path) -> Callable[[Any], bool]:
+    """As File > Save with the ending .mrb, and File > Open."""
+    import slicer
+
+    assert scene.WriteToMRB(str(folder / "saved.mrb"))
+
+    def read(into: Any) -> bool:
+        cache, files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        cache.SetRemoteCacheDirectory(str(folder))  # where Slicer unpacks it
+        files.SetCacheManager(cache)
+        into.SetDataIOManager(files)
+        return into.ReadFromMRB(str(folder / "saved.mrb"))
+
+    return read
+
+
+def by_description_and_data_files(scene: Any, folder: Path) -> Callable[[Any], bool]:
+    """As File > Save with a .mrml and a file a node."""
+    for node in scene.GetNodes():
+        if node.IsA("vtkMRMLStorableNode") and not node.IsA("vtkMRMLColorNode"):
+            node.AddDefaultStorageNode()
+            storage = node.GetStorageNode()
+            if storage is not None:
+                storage.SetFileName(str(folder / f"{node.GetID()}.{storage.GetDefaultWriteFileExtension()}"))
+                assert storage.WriteData(node)
+    assert scene.Commit(str(folder / "saved.mrml"))
+
+    def read(into: Any) -> bool:
+        into.SetURL(str(folder / "saved.mrml"))
+        return bool(into.Import())
+
+    return read
+
+
+@pytest.fixture(params=[by_slicers_bundle, by_description_and_data_files])
+def reopened(request: pytest.FixtureRequest, scene: Any, tmp_path: Path) -> Callable[..., Any]:
+    """`reopened()` saves the scene and opens it as a fresh one; `reopened(into)` adds it to another."""
+    import slicer
+
+    kept = []
+
+    def reopen(into: Any = None) -> Any:
+        read = request.param(scene, tmp_path)
+        if into is None:
+            into = slicer.vtkMRMLScene()
+            colours = slicer.vtkMRMLColorLogic()
+            colours.SetMRMLScene(into)
+            colours.AddDefaultColorNodes()
+            slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(into, 1)
+            kept.append(colours)
+        assert read(into)
+        return into
+
+    return reopen
+
+
 class DrawnView:
     """A slice view as Slicer builds it, off-screen: slice logic, image, and displayable managers; drawn on demand."""
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +14,11 @@ from MedTranslateLib.core.correspondence import Correspondence
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.imaging.fields import map_points
 from MedTranslateLib.mrml.links import result_nodes, results_in
+from MedTranslateLib.mrml.mapping import PointTracer
+from MedTranslateLib.mrml.placement import has_moved
 from MedTranslateLib.mrml.scene import ResultNodes, add_result
 from MedTranslateLib.mrml.volumes import geometry_of_node, node_from_volume, volume_from_node
+from Testing.slicer.trusted_results import ledger_of, trust_of
 
 AWKWARD = 'a:b;c "d" <e>\nsecond line \N{GREEK SMALL LETTER MU}'
 PROVENANCE = {"bundle": {"name": "mr-ct", "version": "1.2.3"}, "run": {"steps": 2}, "awkward": AWKWARD}
@@ -34,6 +35,8 @@ def result(known) -> TranslationResult:
         provenance=PROVENANCE,
         output_name="CT",
         output_modality="CT",
+        trust=trust_of(geometry),
+        ledger=ledger_of(geometry),
     )
 
 
@@ -84,8 +87,10 @@ def test_without_a_part_that_tracing_needs_there_is_no_result(scene, nodes, role
         assert result_nodes(node) is None
 
 
-@pytest.mark.parametrize("role", ["uncertainty", "provenance"])
-def test_without_uncertainty_or_provenance_the_rest_is_found(scene, nodes, role):
+@pytest.mark.parametrize(
+    "role", ["uncertainty", "provenance", "trust", "expected_error", "trust_cycle", "ledger", "ledger_regions"]
+)
+def test_without_a_map_a_ledger_or_the_provenance_the_rest_is_found(scene, nodes, role):
     scene.RemoveNode(getattr(nodes, role))
     (found,) = results_in(scene)
     assert getattr(found, role) is None
@@ -104,58 +109,6 @@ def test_a_copy_of_an_output_is_no_second_result(scene, nodes):
 # Saved and reopened
 
 
-def by_slicers_bundle(scene, folder: Path):
-    """As File > Save with the ending .mrb, and File > Open."""
-    assert scene.WriteToMRB(str(folder / "saved.mrb"))
-
-    def read(into) -> bool:
-        cache, files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-        cache.SetRemoteCacheDirectory(str(folder))  # where Slicer unpacks it
-        files.SetCacheManager(cache)
-        into.SetDataIOManager(files)
-        return into.ReadFromMRB(str(folder / "saved.mrb"))
-
-    return read
-
-
-def by_description_and_data_files(scene, folder: Path):
-    """As File > Save with a .mrml and a file a node."""
-    for node in scene.GetNodes():
-        if node.IsA("vtkMRMLStorableNode") and not node.IsA("vtkMRMLColorNode"):
-            node.AddDefaultStorageNode()
-            storage = node.GetStorageNode()
-            if storage is not None:
-                storage.SetFileName(str(folder / f"{node.GetID()}.{storage.GetDefaultWriteFileExtension()}"))
-                assert storage.WriteData(node)
-    assert scene.Commit(str(folder / "saved.mrml"))
-
-    def read(into) -> bool:
-        into.SetURL(str(folder / "saved.mrml"))
-        return bool(into.Import())
-
-    return read
-
-
-@pytest.fixture(params=[by_slicers_bundle, by_description_and_data_files])
-def reopened(request, scene, tmp_path) -> Callable:
-    """`reopened()` saves the scene and opens it as a fresh one; `reopened(into)` adds it to another."""
-    kept = []
-
-    def reopen(into=None):
-        read = request.param(scene, tmp_path)
-        if into is None:
-            into = slicer.vtkMRMLScene()
-            colours = slicer.vtkMRMLColorLogic()
-            colours.SetMRMLScene(into)
-            colours.AddDefaultColorNodes()
-            slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(into, 1)
-            kept.append(colours)
-        assert read(into)
-        return into
-
-    return reopen
-
-
 def attributes(node) -> dict[str, str]:
     names = [name for name in node.GetAttributeNames() if name.startswith("MedTranslate.")]
     return {name: node.GetAttribute(name) for name in names}
@@ -171,7 +124,7 @@ def test_a_reopened_scene_has_all_links_voxels_attributes_and_text(nodes, result
         assert result_nodes(after) == back
     assert attributes(back.output)["MedTranslate.awkward"] == AWKWARD
     assert json.loads(back.provenance.GetText()) == PROVENANCE
-    for role in ("source", "output", "validity", "uncertainty"):
+    for role in ("source", *(part for part, node in nodes.roles() if node.IsA("vtkMRMLVolumeNode"))):
         before, after = volume_from_node(getattr(nodes, role)), volume_from_node(getattr(back, role))
         assert after.geometry.same_grid(before.geometry, tolerance_mm=1e-5)
         np.testing.assert_array_equal(after.array_kji, before.array_kji)
@@ -212,4 +165,19 @@ def test_a_scene_added_to_one_that_has_the_same_nodes_makes_a_second_result(scen
     first, second = results_in(scene)
     assert first == nodes
     theirs, mine = ({node.GetID() for _, node in found.roles()} for found in (first, second))
-    assert len(theirs | mine) == 14
+    assert len(theirs | mine) == 2 * 15
+
+
+def test_a_left_handed_result_is_traced_after_reopening_though_slicer_counts_its_slices_backwards(
+    known, add_to_scene, reopened
+):
+    geometry = known.oblique_grid((9, 8, 5), handedness=-1.0)
+    before = add_to_scene(geometry, known.correspondence_of(geometry, known.squeeze(geometry)))
+    (back,) = results_in(reopened())
+    assert np.linalg.det(geometry_of_node(back.output).ijk_to_ras[:3, :3]) > 0
+    place = geometry.ras_from_ijk([4, 4, 2])
+    was, now = (PointTracer(nodes).trace(place, from_output=True) for nodes in (before, back))
+    assert (now.state, now.output_value) == (was.state, was.output_value)
+    np.testing.assert_allclose(now.source_ras, was.source_ras, atol=1e-3)
+    back.output.SetOrigin(*(value + 1.0 for value in back.output.GetOrigin()))
+    assert has_moved(back.output, back.source)

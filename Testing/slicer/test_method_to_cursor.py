@@ -13,13 +13,13 @@ import torch
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+from MedTranslateLib.checks.gate import GateReport, Verdict
 from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.job_folder import Job, read_result, write_job, write_result
 from MedTranslateLib.imaging.slices import slice_volume
 from MedTranslateLib.inference.correspond import smooth_across_slices
-from MedTranslateLib.inference.gate import GateReport, Verdict
 from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid, translate
 from MedTranslateLib.inference.weights import LoadedBundle, load_bundle
 from MedTranslateLib.methods.fields import integrate

@@ -233,6 +233,8 @@ def test_a_synthetic_source_gets_a_note(scene, node, known, put_under):
     result = TranslationResult(volume, Correspondence.identity(volume.geometry), mask, None, {}, "CT", "CT")
     output = add_result(scene, node, "MRHead", result).output
     assert "is a synthetic image itself" in volume_of_source(output).note
+    assert volume_of_source(output).volume.synthetic
+    assert not volume_of_source(node).volume.synthetic
     put_under(output, TILT)
     assert "hardened copy" in volume_of_source(output).note
     assert "is a synthetic image itself" in volume_of_source(output).note

@@ -41,7 +41,7 @@ def message_after_apply(side, script: str) -> str:
     _node, panels = translate.open_with_source(side)
     nodes = slicer.mrmlScene.GetNumberOfNodes()
     with worker_that(panels, script):
-        side.mouse.click(side.child("applyButton"))
+        translate.apply(side, panels)
         side.wait_until(lambda: translate.finished(panels), 20, "the end of the run")
     assert translate.runs_of(panels)[-1].state.value == "failed"
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes
@@ -77,7 +77,7 @@ def check_a_worker_that_cannot_be_started_is_told(side) -> None:
     _node, panels = translate.open_with_source(side)
     with worker_that(panels, "exit 0"):
         os.environ["MEDTRANSLATE_PYTHON"] = "/nowhere/python"
-        side.mouse.click(side.child("applyButton"))
+        translate.apply(side, panels)
         side.wait_until(lambda: translate.finished(panels), 10, "the end of the run")
     assert "could not be started" in panels.messages.text, panels.messages.text
 
@@ -89,7 +89,7 @@ def check_a_worker_that_hangs_is_told_and_can_be_stopped(side) -> None:
     patience, WorkerProcess.SILENT_AFTER_S = WorkerProcess.SILENT_AFTER_S, 1.0
     try:
         with worker_that(panels, "read line; sleep 600"):
-            side.mouse.click(side.child("applyButton"))
+            translate.apply(side, panels)
             side.wait_until(lambda: "said nothing" in panels.messages.text, 10, "the message")
             side.picture("hanging-worker")
             side.mouse.click(side.child("messageButton1"))

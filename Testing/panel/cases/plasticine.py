@@ -27,7 +27,7 @@ def translated(side, *, drift: bool = False):
         box = side.child("driftBox")
         side.mouse.click(box, 8, box.height // 2)  # the box itself: its row is wider
         assert panels.parameters.estimateDrift
-    side.mouse.click(side.child("applyButton"))
+    translate.apply(side, panels)
     side.wait_until(lambda: side.child("progressBar").value > 0, RUN_S, "progress")
     side.picture("plasticine-running")
     run = panels.translate.runs.runs[-1]

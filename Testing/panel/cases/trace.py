@@ -15,8 +15,16 @@ LIMIT_S = 300
 SHIFT_MM = np.array([6.0, -4.0, 0.0])
 
 
-def shifted_result(size_ijk=(100, 90, 24), spacing_mm=(2.0, 2.0, 6.0)):
-    """A result in which each output point came from a source point 6 mm to the right and 4 mm to the back of it."""
+def nothing_more(_geometry) -> dict:
+    """No trust maps and no ledger, as older results have them."""
+    return {}
+
+
+def shifted_result(size_ijk=(100, 90, 24), spacing_mm=(2.0, 2.0, 6.0), changes=nothing_more):
+    """A result in which each output point came from a source point 6 mm to the right and 4 mm to the back of it.
+
+    `changes` gives further parts of the result from its grid.
+    """
     from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
     from MedTranslateLib.core.result import TranslationResult
     from MedTranslateLib.core.volume import Geometry
@@ -40,6 +48,7 @@ def shifted_result(size_ijk=(100, 90, 24), spacing_mm=(2.0, 2.0, 6.0)):
         output_name="FLAIR",
         output_modality="MR",
         output_scale="relative",
+        **changes(geometry),
     )
     node = add_source(slicer.mrmlScene, source, result)
     return add_result(slicer.mrmlScene, node, "Head", result)
@@ -50,6 +59,7 @@ def shown(side):
     nodes = shifted_result()
     panels = side.open_module().panels
     panels.trace.show(nodes)
+    side.child("regionSection").collapsed = False
     side.wait(300)
     return nodes, panels
 

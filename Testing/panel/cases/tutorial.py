@@ -24,6 +24,7 @@ def check_the_tutorial_on_the_sample_head(side) -> None:
     side.mouse.press(box.view(), "Return")
     assert panels.bench.direction.key == T1_TO_FLAIR
     before = len(panels.translate.runs.runs)
+    side.wait_until(lambda: panels.translate.fit.verdict, 20, "the answer of the input gate")
     side.mouse.click(side.child("applyButton"))
     if "licence" in panels.messages.text:  # asked once on a computer
         side.picture("tutorial-licence")
@@ -41,6 +42,7 @@ def check_the_tutorial_on_the_sample_head(side) -> None:
     assert side.child("stateValue").text == "same grid, no deformation"
     side.mouse.press(view, "p")
     assert side.child("pinTable").rowCount == 1
+    side.wait(500)
     side.picture("tutorial-compare")
     shown = slicer.util.arrayFromVolume(run.nodes.output)
     assert np.isfinite(shown).all()

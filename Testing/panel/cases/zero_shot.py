@@ -25,7 +25,7 @@ def check_any_contrast_becomes_ct_with_its_uncertainty(side) -> None:
     side.child("stepsBox").value = 4
     side.child("samplesBox").value = 2
     side.picture("zero-shot-chosen")
-    side.mouse.click(side.child("applyButton"))
+    translate.apply(side, panels)
     run = panels.translate.runs.runs[-1]
     side.wait_until(lambda: run.state.is_final, RUN_S, "the run")
     assert run.state.value == "done", run.message
