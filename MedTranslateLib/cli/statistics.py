@@ -47,19 +47,29 @@ def run(arguments: argparse.Namespace) -> int:
     _check_pair(manifest, config)
     arguments.data = arguments.data or arguments.config.parent
     wanted = arguments.part or sorted(PARTS)
-    measured = {}
-    for name in wanted:
-        try:
-            measured[name] = PARTS[name](arguments.bundle, manifest, config, arguments)
-        except ConfigError as error:
-            if arguments.part or (name == wanted[-1] and not measured):
-                raise
-            sys.stderr.write(f"Left out {name}: {error}\n")
+    parts = {name: _part(name, arguments, manifest, config) for name in wanted}
+    measured = {name: part for name, part in parts.items() if part is not None}
+    if not measured:
+        msg = f"Nothing could be measured for {manifest.name}; its card was not changed."
+        raise ConfigError(msg)
     write_manifest(
         arguments.bundle, replace(manifest, training_statistics={**(manifest.training_statistics or {}), **measured})
     )
     sys.stdout.write(f"Wrote the statistics of {', '.join(measured)} into the card of {manifest.name}.\n")
     return 0
+
+
+def _part(
+    name: str, arguments: argparse.Namespace, manifest: Manifest, config: TrainingConfig
+) -> dict[str, Any] | None:
+    """One part; None, with the reason told, where it cannot be measured and was not asked for by name."""
+    try:
+        return PARTS[name](arguments.bundle, manifest, config, arguments)
+    except ConfigError as error:
+        if arguments.part:
+            raise
+        sys.stderr.write(f"Left out {name}: {error}\n")
+        return None
 
 
 def _check_pair(manifest: Manifest, config: TrainingConfig) -> None:

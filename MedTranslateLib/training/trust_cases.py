@@ -75,8 +75,8 @@ def judged_slices(bundle: LoadedBundle, case: TrainingCase, drawing: Drawing) ->
         return None
     forward = drawing.direction is Direction.FORWARD
     source, target = (case.source, case.target) if forward else (case.target, case.source)
-    shown = [n for n in range(len(source)) if np.ptp(source[n]) > 0 and np.ptp(target[n]) > 0]
-    some = [shown[n] for n in at_equal_distances(len(shown), drawing.slices)]
+    both = [n for n in range(len(source)) if np.ptp(source[n]) > 0 and np.ptp(target[n]) > 0]
+    some = [both[n] for n in at_equal_distances(len(both), drawing.slices)]
     if not some:
         return None
     places = _translated(bundle, source[some], drawing)

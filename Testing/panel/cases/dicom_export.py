@@ -123,24 +123,32 @@ def check_the_output_is_written_as_a_derived_series_of_a_new_study(side) -> None
 
 @contextmanager
 def a_database_that_has(node, series: Path) -> Iterator[None]:
-    """As if Slicer had read the node from these files."""
+    """As if Slicer had read the node from these files; for a moment, because Slicer's own views ask the database, too."""
     files = {f"1.2.3.{number}": str(file) for number, file in enumerate(sorted(series.iterdir()))}
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(files))
     database = SimpleNamespace(isOpen=True, fileForInstance=files.get)
     with mock.patch.object(slicer, "dicomDatabase", database, create=True):
+        modified = node.StartModify()
+        node.SetAttribute("DICOM.instanceUIDs", " ".join(files))
         yield
+        node.RemoveAttribute("DICOM.instanceUIDs")
+        node.EndModify(modified)
 
 
 def check_the_series_of_the_source_is_found_and_its_study_is_kept(side) -> None:
     nodes, panels = opened(side)
     with tempfile.TemporaryDirectory() as folder:
         series = series_of(nodes.source, Path(folder))
+        assert side.child("seriesEdit").text == ""
+        panels.trace.show(trace.shifted_result((50, 45, 8), (4.0, 4.0, 16.0)))
+        side.wait(100)
+        panels.trace.nodes = nodes
         with a_database_that_has(nodes.source, series):
-            other = trace.shifted_result((50, 45, 8), (4.0, 4.0, 16.0))
-            panels.trace.show(other)
-            assert side.child("seriesEdit").text == ""
-            panels.trace.show(nodes)
-            assert side.child("seriesEdit").text == str(series)
+            panels.record.dicom.refresh()
+        assert side.child("seriesEdit").text == str(series)
+        panels.trace.show(nodes)
+        side.wait(300)
+        side.child("seriesEdit").text = str(series)
+        side.child("recordSection").collapsed = False
         written = {}
         for name, deidentify in (("plain", False), ("without-names", True)):
             side.child("targetEdit").text = str(Path(folder) / name)
