@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from MedTranslateLib.core.correspondence import Correspondence, DisplacementField, Origin
 from MedTranslateLib.core.result import TranslationResult
+from MedTranslateLib.core.trust import TrustMaps
 from MedTranslateLib.core.volume import Geometry
 from MedTranslateLib.imaging.fields import slice_points_ras
 from MedTranslateLib.imaging.phantom import head_phantom
@@ -139,12 +140,14 @@ def _wave(points_ras: Points, along: int) -> Points:
 
 def _add_case(scene: slicer.vtkMRMLScene, geometry: Geometry) -> ResultNodes:
     source = head_phantom(geometry, "phantom")
+    trust = source.with_array(source.array_kji / source.array_kji.max())  # so that the mark changes its colour
     result = TranslationResult(
         translated=source,
         correspondence=Correspondence(_field(geometry, to_source), _field(geometry, to_output), Origin.MODEL),
         validity_kji=np.ones(geometry.shape_kji, np.uint8),
         uncertainty=None,
         output_name="bench",
+        trust=TrustMaps(trust, trust),
     )
     return add_result(scene, add_source(scene, source, result), source.name, result)
 

@@ -29,52 +29,64 @@ from MedTranslateLib.mrml.scene import ResultNodes
 DIGEST = "0123456789abcdef" * 4
 
 
-def record_of(volume: Volume, **changes: Any) -> dict[str, Any]:
+SOFTWARE = {"name": "MedTranslate", "version": "0.4", "python": "3.12.1", "git_commit": "c" * 40}
+RUN = {
+    "from": "T1",
+    "reverse": True,
+    "steps": 3,
+    "samples": 5,
+    "seed": 77,
+    "estimate_drift": True,
+    "method_options": {"guidance": "both"},
+    "device_requested": "auto",
+    "device": "cpu",
+    "device_name": "x86_64",
+    "precision": "float32",
+    "batch_size": 4,
+    "slab": None,
+    "threads": 2,
+}
+GATE = {
+    "verdict": "doubtful",
+    "reasons": ["The slices are 9 mm apart."],
+    "accepted": True,
+    "looks_like": "T1",
+    "confidence": 0.934,
+}
+MEMORY = {
+    "plan": {"mode": "slabs", "needed_bytes": 1_840_000_000},
+    "finished": {"device": "cpu", "batch_size": 4, "slab": 32},
+    "stepped_down": [{"stage": "translate"}, {"stage": "translate"}],
+    "after_kill": True,
+}
+
+
+def sha256_of(volume: Volume) -> str:
+    """As the record has it: voxels as float32, size as int64, matrix as float64, all little endian."""
     size, matrix = volume.geometry.size_ijk, volume.geometry.ijk_to_ras
-    bytes_of = struct.pack(f"<{volume.array_kji.size}f", *volume.array_kji.ravel().tolist())
-    bytes_of += struct.pack("<3q", *size) + struct.pack("<16d", *matrix.ravel().tolist())
+    voxels = struct.pack(f"<{volume.array_kji.size}f", *volume.array_kji.ravel().tolist())
+    return hashlib.sha256(
+        voxels + struct.pack("<3q", *size) + struct.pack("<16d", *matrix.ravel().tolist())
+    ).hexdigest()
+
+
+def record_of(volume: Volume, **changes: Any) -> dict[str, Any]:
     table: dict[str, Any] = {
         "format": 1,
         "created_utc": "2026-08-01T10:11:12+00:00",
-        "software": {"name": "MedTranslate", "version": "0.4", "python": "3.12.1", "git_commit": "c" * 40},
+        "software": SOFTWARE,
         "source": {
             "name": "source",
             "modality": "MR",
-            "sha256": hashlib.sha256(bytes_of).hexdigest(),
-            "size_ijk": list(size),
-            "ijk_to_ras": matrix.tolist(),
+            "sha256": sha256_of(volume),
+            "size_ijk": list(volume.geometry.size_ijk),
+            "ijk_to_ras": volume.geometry.ijk_to_ras.tolist(),
         },
         "bundle": {"name": "identity", "version": "1.2", "method": "bidpm", "files": {"weights.safetensors": DIGEST}},
-        "run": {
-            "from": "T1",
-            "reverse": True,
-            "steps": 3,
-            "samples": 5,
-            "seed": 77,
-            "estimate_drift": True,
-            "method_options": {"guidance": "both"},
-            "device_requested": "auto",
-            "device": "cpu",
-            "device_name": "x86_64",
-            "precision": "float32",
-            "batch_size": 4,
-            "slab": None,
-            "threads": 2,
-        },
-        "gate": {
-            "verdict": "doubtful",
-            "reasons": ["The slices are 9 mm apart."],
-            "accepted": True,
-            "looks_like": "T1",
-            "confidence": 0.934,
-        },
+        "run": RUN,
+        "gate": GATE,
         "request": {"bundle": "identity", "trust": False},
-        "memory": {
-            "plan": {"mode": "slabs", "needed_bytes": 1_840_000_000},
-            "finished": {"device": "cpu", "batch_size": 4, "slab": 32},
-            "stepped_down": [{"stage": "translate"}, {"stage": "translate"}],
-            "after_kill": True,
-        },
+        "memory": MEMORY,
         "times_s": {"network": 1.5, "total": 3.25},
         "note": "SYNTHETIC, research use only",
     }

@@ -18,6 +18,7 @@ from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.trust import TrustPart
 from MedTranslateLib.core.volume import Volume
 from MedTranslateLib.imaging.job_folder import Job, write_job, write_result
+from MedTranslateLib.mrml import cursor as cursor_module
 from MedTranslateLib.mrml import scene as scene_module
 from MedTranslateLib.mrml.comparison import set_blend
 from MedTranslateLib.mrml.cursor import MARKER_COLOUR, LinkedCursor
@@ -249,7 +250,12 @@ def linked(scene: slicer.vtkMRMLScene) -> Iterator[Callable[[ResultNodes], list[
 
 
 def test_the_mark_has_the_colour_of_the_step_and_is_painted_only_when_that_changes(
-    scene: slicer.vtkMRMLScene, trusted: ResultNodes, known: SimpleNamespace, hover: Callable, linked: Callable
+    scene: slicer.vtkMRMLScene,
+    trusted: ResultNodes,
+    known: SimpleNamespace,
+    hover: Callable,
+    linked: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     geometry = known.oblique_grid()
     show_compare(scene, trusted)
@@ -262,10 +268,13 @@ def test_the_mark_has_the_colour_of_the_step_and_is_painted_only_when_that_chang
         seen.append((tuple(round(part, 6) for part in display.GetSelectedColor()), readings[-1].trust_step.tenth))
     assert [tenth for _, tenth in seen] == [3, 5, 9]
     assert [colour for colour, _ in seen] == [COLOURS[2], COLOURS[4], COLOURS[8]]
-    before = display.GetMTime()
+    painted: list[tuple] = []
+    monkeypatch.setattr(cursor_module, "_paint", lambda *what: painted.append(what))
     hover("Red+", geometry.ras_from_ijk([16, 13, 10]))  # the same step
     assert readings[-1].trust_step.tenth == 9
-    assert display.GetMTime() == before
+    assert painted == []
+    hover("Red+", geometry.ras_from_ijk([16, 13, 8]))
+    assert [colour for _, colour in painted] == [COLOURS[readings[-1].trust_step.tenth - 1]]
 
 
 def test_without_trust_the_mark_keeps_its_own_colour(

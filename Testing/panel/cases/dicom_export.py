@@ -84,7 +84,7 @@ def opened(side):
         side.child(section).collapsed = True
     side.child("recordSection").collapsed = False
     side.child("dicomBox").collapsed = False
-    side.wait(200)
+    side.wait(1000)  # until nothing moves any more
     return nodes, panels
 
 
@@ -123,7 +123,7 @@ def check_the_output_is_written_as_a_derived_series_of_a_new_study(side) -> None
 
 @contextmanager
 def a_database_that_has(node, series: Path) -> Iterator[None]:
-    """As if Slicer had read the node from these files; for a moment, because Slicer's own views ask the database, too."""
+    """As if Slicer had read the node from these files; for a moment: its own views ask the database, too."""
     files = {f"1.2.3.{number}": str(file) for number, file in enumerate(sorted(series.iterdir()))}
     database = SimpleNamespace(isOpen=True, fileForInstance=files.get)
     with mock.patch.object(slicer, "dicomDatabase", database, create=True):

@@ -39,10 +39,10 @@ def open_with_source(side):
     return node, panels
 
 
-def apply(side, panels) -> None:
-    """Presses Apply, and "Translate anyway" where the input gate doubts: a phantom is no patient."""
+def apply(side, panels, button: str = "applyButton") -> None:
+    """Presses Apply or Queue, and "Translate anyway" where the input gate doubts: a phantom is no patient."""
     side.wait_until(lambda: panels.translate.fit.verdict, 20, "the answer of the input gate")
-    side.mouse.click(side.child("applyButton"))
+    side.mouse.click(side.child(button))
     if "may not fit" in panels.messages.text:
         side.wait(300)  # the bar moves what lies below it
         side.mouse.click(side.child("messageButton1"))
@@ -133,7 +133,7 @@ def check_queued_runs_follow_each_other_with_a_warm_worker(side) -> None:
     count = len(runs_of(panels))
     apply(side, panels)
     side.wait_until(lambda: side.child("queueButton").isVisible(), 10, "the queue button")
-    side.mouse.click(side.child("queueButton"))
+    apply(side, panels, "queueButton")
     assert [run.state.value for run in runs_of(panels)][count:] == ["running", "waiting"]
     side.wait_until(lambda: runs_of(panels)[count].state.is_final, RUN_S, "the first run")
     first = panels.bench.runner.processId
