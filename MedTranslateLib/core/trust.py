@@ -32,8 +32,8 @@ class TrustMaps:
     """What is known about the errors of an output where nobody has the truth.
 
     Args:
-        trust: 0 to 1 on the output's grid: the share of the places of held-out patients whose expected error was
-            larger; 1 is the most trusted. Where the model did not see the source it is 0.
+        trust: 0 to 1 on the output's grid: the share of the places of the patients it was calibrated on whose expected
+            error was larger; 1 is the most trusted. Where the model did not see the source it is 0.
         expected_error: Expected absolute error in the target's units on the same grid; None where the bundle was never
             calibrated for these maps, and `trust` then only ranks the places of this one output.
         parts: The maps that were joined, on the model's grid or the output's.
@@ -58,10 +58,10 @@ class TrustMaps:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether errors of held-out patients say what the trust is worth."""
+        """Whether the true errors of patients were used to say what to expect."""
         return self.expected_error is not None
 
 
 def tenth_of(trust: float) -> int:
-    """1 for the least trusted tenth of the places of held-out patients, 10 for the most trusted."""
+    """1 for the least trusted tenth of the places of those patients, 10 for the most trusted."""
     return min(TENTHS, int(trust * TENTHS) + 1)

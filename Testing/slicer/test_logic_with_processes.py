@@ -44,8 +44,10 @@ def test_the_real_worker_translates_two_volumes_in_one_process(on_bench: Callabl
     assert (first.message, second.message) == ("", "")
     assert bench.states() == [RunState.DONE] * 2
     assert len(runner.every_process) == 1
-    assert len(first.log) == 1
-    assert "DOE" not in first.log[0]
+    bundle, memory = first.log
+    assert bundle == "identity 1.0.0 on cpu"
+    assert "needs about" in memory
+    assert "DOE" not in "".join(first.log)
     assert first.nodes.output.GetAttribute("MedTranslate.source.name") == "source"
     provenance = json.loads(first.nodes.provenance.GetText())
     assert provenance["source"]["name"] == "source"
