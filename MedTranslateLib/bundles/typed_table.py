@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from MedTranslateLib.core.errors import BundleInvalidError
@@ -17,8 +18,8 @@ def from_table(kind: type[T], table: object, key: str = "") -> T:
     """Builds the dataclass `kind`, following its type hints into nested tables.
 
     Args:
-        kind: A dataclass whose hints are str, bool, int, float, Literal, dataclasses, tuples of those, or mappings
-            from str. A field with a default may be missing.
+        kind: A dataclass whose hints are str, bool, int, float, Literal, enums of str, dataclasses, tuples of those,
+            or mappings from str. A field with a default may be missing.
         table: What was read.
         key: Where the table stands in the whole, such as `source.scale`; empty for the whole.
 
@@ -38,6 +39,8 @@ def from_table(kind: type[T], table: object, key: str = "") -> T:
 
 def to_table(value: Any) -> Any:
     """The inverse of `from_table`: dataclasses become tables, tuples lists; fields that are None are left out."""
+    if isinstance(value, Enum):
+        return value.value
     if is_dataclass(value):
         items = {field.name: getattr(value, field.name) for field in fields(value)}
         return {name: to_table(item) for name, item in items.items() if item is not None}
@@ -71,6 +74,8 @@ def _convert(hint: Any, value: object, key: str) -> Any:
         return _items(get_args(hint), value, key)
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(get_args(hint)[1], value, key)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(_choice(tuple(member.value for member in hint), value, key))
     if is_dataclass(hint):
         return from_table(hint, value, key)  # type: ignore[arg-type]  # is_dataclass also admits instances
     return value if hint is Any else SCALARS[hint](value, key)

@@ -47,6 +47,7 @@ COMMANDS = {
     "train": Command("MedTranslateLib.cli.train", "train a bundle from a training file"),
     "statistics": Command("MedTranslateLib.cli.statistics", "measure what a bundle's training images look like"),
     "evaluate": Command("MedTranslateLib.cli.evaluate", "measure how good bundles are on held-out images"),
+    "study": Command("MedTranslateLib.cli.study", "let readers judge images blindly, and analyse what they say"),
     "bench": Command("MedTranslateLib.cli.bench", "measure how fast this machine is"),
     "rerun": Command("MedTranslateLib.cli.rerun", "make a translation again from its provenance"),
 }

@@ -99,6 +99,36 @@ class JobFolderError(UserError, ValueError):
     code = "job_folder"
 
 
+class StudyError(UserError, ValueError):
+    """A reader study's design, folder or answer is wrong, or a step comes at the wrong time."""
+
+    code = "study"
+
+
+class StudyChangedError(StudyError):
+    """A file of a reader study is missing or is not the one that was sealed."""
+
+    code = "study_changed"
+
+
+class ReaderBusyError(StudyError):
+    """Another session of the same reader is open."""
+
+    code = "reader_busy"
+
+
+class ClockSetBackError(StudyError):
+    """The computer's clock shows a time before one that was already stored."""
+
+    code = "clock_set_back"
+
+
+class AnswerNotSavedError(UserError, OSError):
+    """An answer could not be stored; it does not count and can be given again."""
+
+    code = "answer_not_saved"
+
+
 class DependencyMissingError(UserError, ImportError):
     """An optional package that this command needs is not installed."""
 

@@ -21,6 +21,9 @@ FAST_COMPRESSION = 1
 """zlib level: noise hardly shrinks further at higher levels, which cost several times as long."""
 HEADER_END = b"\n\n"
 MAX_NRRD_HEADER = 1 << 16
+BLINDED = "MedTranslate_study"
+BLINDED_NOTE = "Image of a blinded reader study: it may be SYNTHETIC. For research use only."
+"""The same for every image of every study."""
 
 
 def write_volume(path: Path, volume: Volume, *, compress: bool = True) -> None:
@@ -41,6 +44,22 @@ def write_volume(path: Path, volume: Volume, *, compress: bool = True) -> None:
 def write_mask(path: Path, mask_kji: npt.NDArray[np.uint8], geometry: Geometry) -> None:
     """Writes a uint8 mask with geometry; see `write_volume`."""
     write_image(path, set_geometry(sitk.GetImageFromArray(mask_kji), geometry))
+
+
+def write_levels(path: Path, levels_kji: npt.NDArray[np.uint8], geometry: Geometry) -> None:
+    """Writes grey levels of a blinded study without compression: on one grid, all files have the same size and header.
+
+    Args:
+        path: File to write (.nrrd).
+        levels_kji: Grey levels 0 to 255, (slices, rows, columns).
+        geometry: Their grid.
+
+    Raises:
+        OutputError: If the file cannot be written whole.
+    """
+    image = set_geometry(sitk.GetImageFromArray(levels_kji), geometry)
+    image.SetMetaData(BLINDED, BLINDED_NOTE)
+    write_image(path, image, compress=False)
 
 
 def write_image(path: Path, image: sitk.Image, *, compress: bool = True) -> None:

@@ -37,7 +37,7 @@ LAYERS = {
     "dicom": layer("core imaging", "numpy pydicom highdicom"),
     "methods": layer("core", "numpy scipy torch monai skimage"),
     "metrics": layer("core imaging", "numpy scipy skimage"),
-    "studies": layer("core metrics", "numpy scipy"),
+    "studies": layer("core imaging bundles metrics", "numpy scipy"),
     "inference": layer("core imaging bundles checks trust methods", "numpy torch safetensors"),
     "training": layer(
         "core imaging bundles checks trust methods metrics inference", "numpy scipy torch monai skimage safetensors"

@@ -88,7 +88,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and line.split()[0] in COMMANDS]
     looking = ["demo", "translate", "plan", "batch", "trace", "dicom", "ledger"]
-    assert listed == [*looking, "bundles", "train", "statistics", "evaluate", "bench", "rerun"]
+    assert listed == [*looking, "bundles", "train", "statistics", "evaluate", "study", "bench", "rerun"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
