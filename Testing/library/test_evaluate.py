@@ -215,8 +215,9 @@ def test_what_could_not_be_measured_is_named_wherever_results_are_read(troubled,
 
 def test_nothing_else_failed_and_a_missing_network_is_only_noted(troubled):
     assert len([one for one in troubled.problems if one["severity"] == "failed"]) == len(PROBLEMS)
-    (noted,) = [one["message"] for one in troubled.problems if one["severity"] == "noted"]
-    assert "SqueezeNet (none.npz)" in noted
+    noted = [one["message"] for one in troubled.problems if one["severity"] == "noted"]
+    (network,) = [message for message in noted if "localiser" not in message]  # that is said of phantoms of 3 slices
+    assert "SqueezeNet (none.npz)" in network
 
 
 def test_the_other_cases_of_a_table_with_problems_have_their_figures(troubled):

@@ -170,7 +170,7 @@ def test_a_doubt_of_two_bundles_of_three_names_both(tmp_path, make_bundle, by_ha
     (bundles / "plan.toml").write_text(plan, encoding="utf-8")
     told = run_small(bundles / "plan.toml")
     assert (told.code, by_hand) == (0, ["p1, a", "p1, b", "p1, c"])
-    (doubt,) = told.problems
+    (doubt,) = [one for one in told.problems if "localiser" not in one["message"]]  # three slices are few, too
     assert (doubt["severity"], doubt["case"], doubt["method"]) == ("noted", "p1", "a, b")
     assert "8.00 mm apart" in doubt["message"]
     assert f"noted: data, p1, a, b: {doubt['message']}\n" in told.said

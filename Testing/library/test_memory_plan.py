@@ -104,8 +104,8 @@ def test_this_machine_has_free_memory_and_this_process_holds_some():
     total = int(Path("/proc/meminfo").read_text().split()[1]) * KIB
     assert 0 < free_bytes() <= total
     before = held_bytes()
-    block = np.ones(8_000_000)
-    assert 60_000_000 < held_bytes() - before < 70_000_000
+    block = np.ones(64_000_000)  # far more than the process may have kept for later
+    assert 480_000_000 < held_bytes() - before < 540_000_000
     assert block[-1] == 1
 
 

@@ -36,7 +36,7 @@ def run_alone(tmp_path, monkeypatch):
 
     def run(*arguments):
         command = [sys.executable, "-m", "MedTranslateLib", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         return done, talk.read_text()
 
     return run
@@ -44,7 +44,7 @@ def run_alone(tmp_path, monkeypatch):
 
 def test_the_guard_sees_a_connection(run_alone, tmp_path):
     code = "import socket; socket.create_connection(('127.0.0.1', 9))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert "this machine has no network" in done.stderr
     assert "socket." in (tmp_path / "talk.txt").read_text()
 
