@@ -14,7 +14,7 @@ import pytest
 
 from extension_build import ROOT, build_extension, install_extension, run, tool
 
-PACKAGED_RESOURCES = ("Bundles", "Evaluation", "Icons", "SampleData", "Training", "UI")
+PACKAGED_RESOURCES = ("Bundles", "Evaluation", "Icons", "SampleData", "Studies", "Training", "UI")
 LISTS = {  # folder of git: the lists of its CMakeLists.txt that together name its files
     "MedTranslate": ("MODULE_PYTHON_SCRIPTS",),
     "MedTranslateLib": ("MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES"),
