@@ -15,6 +15,7 @@ from MedTranslateWidgets.Places import resourcePath
 from MedTranslateWidgets.RecordPanel import RecordPanel
 from MedTranslateWidgets.RegionPanel import RegionPanel
 from MedTranslateWidgets.Slots import slot
+from MedTranslateWidgets.StudyPanel import StudyPanel
 from MedTranslateWidgets.TracePanel import TracePanel
 from MedTranslateWidgets.TranslatePanel import TranslatePanel
 from MedTranslateWidgets.Workbench import Workbench
@@ -41,6 +42,8 @@ class Panels:
         self.regions = RegionPanel(self._load("RegionPanel"), self.bench, self.trace)
         self.record = RecordPanel(self._load("RecordPanel"), self.bench, self.trace, self.translate.runs)
         self.bundles = BundlePanel(self._load("BundlePanel"), self.bench)
+        self._followed: MedTranslateParameters | None = None
+        self.study = StudyPanel(self._load("StudyPanel"), self.messages, self._whileReading)
         layout.addStretch(1)
         self.bench.probe.ask()
 
@@ -65,6 +68,7 @@ class Panels:
 
     def sceneCloses(self) -> None:
         """Lets go of everything in the scene."""
+        self.study.sceneCloses()
         self.setParameters(None)
         self.translate.sceneCloses()
         self.record.sceneCloses()
@@ -80,6 +84,7 @@ class Panels:
 
     def close(self) -> None:
         """Takes everything away: processes, folders, observers, marks in the views."""
+        self.study.close()
         self.sceneCloses()
         self.translate.close()
         self.trace.close()
@@ -111,6 +116,15 @@ class Panels:
             volume = volume or slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if volume is not None and volume.GetClassName() == "vtkMRMLScalarVolumeNode":
                 parameters.source = volume
+
+    def _whileReading(self, *, reading: bool) -> None:
+        """During a reading no other panel takes keys or shows anything."""
+        if reading:
+            self._followed = self.parameters
+            self.setParameters(None)
+        else:
+            self.setParameters(self._followed)
+            self._followed = None
 
     @slot
     def _changed(self) -> None:

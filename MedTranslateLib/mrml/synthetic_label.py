@@ -25,11 +25,12 @@ class SyntheticLabel:
 
     Args:
         renderer: The view's renderer, which gets the text, hidden at first.
+        note: The text.
     """
 
-    def __init__(self, renderer: vtk.vtkRenderer) -> None:
+    def __init__(self, renderer: vtk.vtkRenderer, note: str = SYNTHETIC_NOTE) -> None:
         self.renderer = renderer
-        self._actor = _note_actor()
+        self._actor = _note_actor(note)
         renderer.AddViewProp(self._actor)
         # Not from the window's size events: a capture may change the size just before it draws.
         self._tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._on_drawing)
@@ -133,9 +134,9 @@ def shows_synthetic(composite: slicer.vtkMRMLSliceCompositeNode) -> bool:
     return any(layer is not None and layer.GetAttribute(SYNTHETIC_ATTRIBUTE) == "true" for layer in layers)
 
 
-def _note_actor() -> vtk.vtkTextActor:
+def _note_actor(note: str) -> vtk.vtkTextActor:
     actor = vtk.vtkTextActor()
-    actor.SetInput(SYNTHETIC_NOTE)
+    actor.SetInput(note)
     actor.VisibilityOff()
     actor.SetLayerNumber(ABOVE_ALL_LAYER)
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
