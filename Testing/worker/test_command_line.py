@@ -93,7 +93,7 @@ def test_a_zero_shot_bundle_draws_samples_and_can_be_told_to_follow_the_maps_alo
     options = {"channels": [16, 16], "steps": 2, "picture": True, "contrast": 1.0, "guidance": "picture"}
     folder = make_bundle("zero", "midiffusion", options, **any_side, **grid)
     monkeypatch.setenv("MEDTRANSLATE_BUNDLES", str(folder.parent))
-    told = ["translate", str(head_file), "--bundle", "zero", "--no-views", "--samples", "3"]
+    told = ["translate", str(head_file), "--bundle", "zero", "--no-views", "--no-trust", "--samples", "3"]
     assert main([*told, "--out", str(tmp_path / "all")]) == 0
     assert (
         main([*told, "--out", str(tmp_path / "maps"), "--option", "guidance=both", "--option", "start_deviation=1.5"])
