@@ -111,6 +111,7 @@ def check_one_click_turns_the_cursor_off(side) -> None:
     _nodes, panels = shown(side)
     hover(side, "Red", 10, 10)
     before = panels.trace.reading
+    side.child("traceSection").collapsed = False  # whatever the user has closed before
     side.mouse.click(side.child("cursorButton"))
     hover(side, "Red", -30, 20)
     assert panels.trace.reading == before
