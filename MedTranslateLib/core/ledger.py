@@ -33,7 +33,7 @@ class LedgerEntry:
         side: The side that has the structure.
         source_ras, output_ras: Its middle on both sides in RAS mm, partners through the fields.
         volume_mm3: Volume of the region.
-        strength: How many times it exceeds what the structures of held-out patients show; at least 1.
+        strength: How many times it exceeds what the structures of training patients show; at least 1.
         trust: Mean of the trust map in the region, 0 to 1; None where there is no such map.
         reason: One sentence that a clinician reads.
     """

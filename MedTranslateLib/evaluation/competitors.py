@@ -10,10 +10,10 @@ from typing import Any
 from MedTranslateLib.bundles.manifest import Manifest
 from MedTranslateLib.bundles.store import default_store
 from MedTranslateLib.bundles.verify import verify_bundle
+from MedTranslateLib.checks.gate_slices import scale_of, slice_grid_of
 from MedTranslateLib.core.errors import ConfigError, MedTranslateError
 from MedTranslateLib.evaluation.compare_config import Comparison, Family, MethodEntry
 from MedTranslateLib.evaluation.measurement import Problem
-from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid
 from MedTranslateLib.methods.catalogue import build_method
 from MedTranslateLib.training.config import CaseLayout
 from MedTranslateLib.training.variants import VariantConfig, read_variants
@@ -102,7 +102,7 @@ def bundle_folder(name: str, config_folder: Path) -> Path:
 
 def layout_of(manifest: Manifest) -> CaseLayout:
     """Grid and scales of a bundle's cases."""
-    return CaseLayout(slice_grid(manifest), intensity_scale(manifest.source), intensity_scale(manifest.target))
+    return CaseLayout(slice_grid_of(manifest), scale_of(manifest.source), scale_of(manifest.target))
 
 
 def variants_of(family: Family, config_folder: Path) -> tuple[VariantConfig, ...]:

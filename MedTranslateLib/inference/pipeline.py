@@ -10,13 +10,13 @@ import torch
 
 from MedTranslateLib.bundles.manifest import Manifest, Side
 from MedTranslateLib.checks.gate import GateReport
+from MedTranslateLib.checks.gate_slices import scale_of, slice_grid_of
 from MedTranslateLib.core.correspondence import Correspondence, Origin
 from MedTranslateLib.core.errors import RequestError
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.result import TranslationResult
 from MedTranslateLib.core.volume import FloatArray, Geometry, Volume
-from MedTranslateLib.imaging.geometry import Centre, Plane, SliceGrid
-from MedTranslateLib.imaging.scale import IntensityScale, ScaleKind, background_value, to_target_units
+from MedTranslateLib.imaging.scale import IntensityScale, background_value, to_target_units
 from MedTranslateLib.imaging.slices import SliceStack, back_onto_source, slice_volume, validity_mask
 from MedTranslateLib.inference.correspond import correspondence_from_velocity, estimate_drift
 from MedTranslateLib.inference.provenance import describe_run
@@ -62,12 +62,12 @@ def translate(
     # read before the work, so that a card that cannot be read does not cost a translation first
     calibration = calibration_for(manifest, run, as_trained=not request.method_options) if request.trust else None
     on_progress("prepare", 0, 1)
-    sliced = slice_volume(source, slice_grid(manifest), intensity_scale(sides.source), run.slab)
+    sliced = slice_volume(source, slice_grid_of(manifest), scale_of(sides.source), run.slab)
     run = replace(run, slice_spacing_mm=float(sliced.stack.geometry.spacing_mm[2]))
     made = translate_slices(sliced.stack.slices, bundle, run, lambda done, total: on_progress("translate", done, total))
     correspondence = _correspondence(request, made, sliced.stack, source.geometry, on_progress)
     on_progress("assemble", 0, 1)
-    scale = intensity_scale(sides.target)
+    scale = scale_of(sides.target)
     network = sliced.stack.geometry
     result = TranslationResult(
         translated=back_onto_source(
@@ -90,18 +90,6 @@ def translate(
 def sides_of(manifest: Manifest, request: TranslationRequest) -> Sides:
     """Source and target of a run, exchanged where the request is reversed."""
     return Sides(manifest.target, manifest.source) if request.reverse else Sides(manifest.source, manifest.target)
-
-
-def slice_grid(manifest: Manifest) -> SliceGrid:
-    """The in-plane grid of a bundle."""
-    height, width = manifest.size_hw
-    return SliceGrid(Plane(manifest.plane), manifest.spacing_mm, (height, width), Centre(manifest.centre))
-
-
-def intensity_scale(side: Side) -> IntensityScale:
-    """The intensity scale of one side of a bundle."""
-    scale = side.scale
-    return IntensityScale(ScaleKind(scale.kind), scale.low, scale.high, scale.high_value)
 
 
 def plan_slices(request: TranslationRequest, bundle: LoadedBundle) -> SliceRun:

@@ -14,13 +14,14 @@ import torch
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 from MedTranslateLib.checks.gate import GateReport, Verdict
+from MedTranslateLib.checks.gate_slices import scale_of, slice_grid_of
 from MedTranslateLib.core.correspondence import Origin
 from MedTranslateLib.core.request import TranslationRequest
 from MedTranslateLib.core.volume import Geometry, Volume
 from MedTranslateLib.imaging.job_folder import Job, read_result, write_job, write_result
 from MedTranslateLib.imaging.slices import slice_volume
 from MedTranslateLib.inference.correspond import smooth_across_slices
-from MedTranslateLib.inference.pipeline import intensity_scale, slice_grid, translate
+from MedTranslateLib.inference.pipeline import translate
 from MedTranslateLib.inference.weights import LoadedBundle, load_bundle
 from MedTranslateLib.methods.fields import integrate
 from MedTranslateLib.mrml.mapping import PointTracer, ReadingState
@@ -42,7 +43,7 @@ def plasticine(make_bundle: Callable[..., Path]) -> LoadedBundle:
 def displacements_inside(bundle: LoadedBundle, source: Volume) -> tuple[torch.Tensor, Geometry]:
     """What the method computes: both flows of all slices, (2, N, 2, H, W) in pixels, and the grid of the slices."""
     manifest = bundle.manifest
-    stack = slice_volume(source, slice_grid(manifest), intensity_scale(manifest.source)).stack
+    stack = slice_volume(source, slice_grid_of(manifest), scale_of(manifest.source)).stack
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=_in_half_precision()):
         parts = [
             bundle.method.predicted_velocity(torch.from_numpy(stack.slices[first : first + 4])[:, None])
